@@ -4,9 +4,9 @@
 //! start and its noises: the result is `m + sum_k c_k*z_k`, which is `N(m, sum_k c_k^2)`. Its Wasserstein-2 distance from the data is
 //! `sqrt((m - mean)^2 + (sqrt(sum_k c_k^2) - s)^2)`, exactly.
 //!
-//! **Practice.** One run of several samples finds all coefficients: one sample has no noise, each of the others a unit of one. It
-//! starts from the marginal at the first sigma, so that what is left is the sampler's own error, and is made for data of several
-//! deviations, as pictures have them in coarse and fine detail.
+//! **Practice.** One run of several samples finds all coefficients: one sample has no noise, each of the others a unit of one noise.
+//! It starts from the marginal at the first sigma, so that the error is the sampler's own, and is made for data of several
+//! deviations, which stand for the coarse and the fine detail of pictures.
 
 use anyhow::Result;
 use tweedie::math::run::{RunError, RunInputs, RunLoop, RunModel};
@@ -14,7 +14,7 @@ use tweedie::math::run::{RunError, RunInputs, RunLoop, RunModel};
 /// The mean of the data.
 const MEAN: f64 = 0.5;
 
-/// Their deviations: those of fine and of coarse detail.
+/// The deviations of the data, from fine to coarse detail.
 const DEVIATIONS: [f64; 7] = [0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0];
 
 /// The accuracy of a run.
@@ -26,9 +26,9 @@ pub struct Accuracy {
     pub distance: f64,
 }
 
-/// Measures a run. A sampler that draws noise by what it finds is refused.
+/// Measures a run. A sampler whose draws depend on its results is refused.
 pub fn accuracy(run: &RunLoop) -> Result<Accuracy> {
-    // For each deviation: no noise, the start's, each draw's.
+    // For each deviation: a sample without noise, one with the start's, one with each draw's.
     let (draws, kinds) = (run.draws(), run.draws() + 2);
     let place = |deviation: usize, kind: usize| deviation * kinds + kind;
     let (model, first) = (run.model(), run.sigmas().first().copied().unwrap_or(0.0));

@@ -1,4 +1,4 @@
-//! One sample at many noise levels at once: noised, predicted with an error, and recovered. A sample of the batch for each
+//! One sample at many noise levels at once: noised, predicted with an error, and recovered. The batch has a sample for each
 //! level.
 
 use crate::engine::{Adapter, front_failure, plan_failure};
@@ -14,7 +14,7 @@ use tweedie::{Conversion, Noising, OnUndefined, Quantity, Schedule, Shape, Stora
 pub struct Batch<'a> {
     pub adapter: &'a Adapter,
     pub shape: Shape,
-    /// The levels as a schedule of their own: what is not measured need not exist.
+    /// The levels as a schedule of their own, so that a quantity need exist at these levels only.
     pub schedule: Schedule,
     pub key: NoiseKey,
     /// 0, 1, 2, ..: the level of each sample.
@@ -74,8 +74,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes a prediction: the target, which was read as `clean`, and noise of a part `error` of the root mean square of each
-    /// sample. It is one more map with a row `(1, size)` for each sample.
+    /// Writes a prediction: the target, whose values are `clean`, plus noise of `error` times the root mean square of each sample.
+    /// This is a map with the row `(1, size)` for each sample.
     pub fn predict(
         &self,
         error: f64,
@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
         self.run(&map.plan(&self.adapter.context).map_err(plan_failure)?)
     }
 
-    /// A plan that converts a prediction to one or two quantities; NaN where it determines nothing.
+    /// A plan that converts a prediction to one or two quantities; NaN where the prediction does not determine them.
     pub fn conversion(&self, prediction: Held<'_>, outputs: &[Held<'_>]) -> Outcome<Plan> {
         let outputs: Vec<_> = outputs.iter().map(|&output| self.held(output)).collect();
         let conversion = Conversion {

@@ -1,29 +1,29 @@
-//! Options that single samplers and single classes of diffusers have.
+//! Options of particular samplers and of particular classes of diffusers.
 
 use tweedie::math::catalog::ClassArguments;
 use tweedie::math::sampler::{PiFlow, ScoreRescaling};
 
-/// Options of single samplers, and arguments of single classes with --config.
+/// Options of particular samplers, and arguments of particular classes of diffusers (`--config`).
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Single samplers and classes")]
+#[command(next_help_heading = "Options of particular samplers and classes")]
 pub struct ClassArgs {
-    /// pi-flow: velocities of a prediction, for places of the step [default: 10]
+    /// pi-flow: the number of velocities in a prediction [default: 10]
     #[arg(long, value_name = "N")]
     n_grid: Option<usize>,
 
-    /// pi-flow: sub-steps of a unit of time before its shift [default: 128]
+    /// pi-flow: sub-steps per unit of time, as it is before its shift [default: 128]
     #[arg(long, value_name = "N", requires = "n_grid")]
     num_policy_substeps: Option<usize>,
 
-    /// pi-flow: the last step as a part of the others [default: 0.5]
+    /// pi-flow: the length of the last step relative to the others [default: 0.5]
     #[arg(long, value_name = "PART", requires = "n_grid")]
     final_step_size_scale: Option<f64>,
 
-    /// proteina: inverse temperature; 1 is the data's [default: 1]
+    /// proteina: the inverse temperature; 1 is that of the data [default: 1]
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     tsr_k: Option<f64>,
 
-    /// proteina: how soon the temperature is reached, the deviation of the data [default: 1]
+    /// proteina: the standard deviation of the data, which sets how soon the temperature is reached [default: 1]
     #[arg(long, value_name = "S", allow_negative_numbers = true, requires = "tsr_k")]
     tsr_sigma: Option<f64>,
 
@@ -31,15 +31,15 @@ pub struct ClassArgs {
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     max_timesteps: Option<f64>,
 
-    /// SCM: the second of two angles, or 0 for equal steps [default: 1.3 of 2 steps]
+    /// SCM: the second of two angles, or 0 for two equal steps [default: 1.3 with --steps 2]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     intermediate_timesteps: Option<f64>,
 
-    /// Helios: the stage, from 0, which is a run of its own
+    /// Helios: the stage, from 0; each stage is a run of its own
     #[arg(long, value_name = "N")]
     stage_index: Option<usize>,
 
-    /// Helios, distilled: twice as many steps
+    /// Helios, distilled: take twice as many steps
     #[arg(long)]
     is_amplify_first_chunk: bool,
 
@@ -47,7 +47,7 @@ pub struct ClassArgs {
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     start_time: Option<f64>,
 
-    /// ScoreSdeVe: the last time that the network is told [default: that of the file]
+    /// ScoreSdeVe: the last time that the network is given [default: that of the file]
     #[arg(long, value_name = "T", allow_negative_numbers = true)]
     sampling_eps: Option<f64>,
 }

@@ -18,7 +18,7 @@ use verify::noise_coefficients;
 const RECORDINGS: u32 = 4;
 const SUBMITS: usize = 5;
 
-/// One line of the table.
+/// A line of the table.
 pub struct Line {
     pub op: String,
     pub comparison: Comparison,
@@ -26,14 +26,14 @@ pub struct Line {
     pub bytes: u64,
 }
 
-/// Recovered pictures and errors of one parameterization, a column each.
+/// The recovered pictures and errors of one parameterization, one for each column.
 pub struct Recovered {
     pub quantity: Quantity,
     pub pictures: Vec<Picture>,
     pub errors: Vec<f64>,
 }
 
-/// The work on the GPU: the picture once, a sample for each column.
+/// The work on the GPU: one picture, and a sample of the batch for each column.
 pub struct Show<'a> {
     batch: Batch<'a>,
     original: &'a Picture,
@@ -65,7 +65,7 @@ impl<'a> Show<'a> {
         })
     }
 
-    /// x_t alone, from noise that is drawn in the kernel.
+    /// Computes x_t alone, from noise that is drawn in the kernel.
     pub fn noised(&mut self) -> Outcome<Vec<Picture>> {
         let seconds = self.noise(None)?;
         let table = self.schedule().noising(None).map_err(anyhow::Error::from)?;
@@ -82,7 +82,7 @@ impl<'a> Show<'a> {
         self.time(&plan.ok_or_else(|| Failure::input(anyhow!("the target does not exist at every timestep")))?)
     }
 
-    /// One parameterization: its target, a prediction that errs, and the recovered picture.
+    /// Computes the target of a parameterization, a prediction with an error, and the recovered picture.
     pub fn recover(&mut self, quantity: Quantity) -> Outcome<Recovered> {
         let [target, prediction, x0, epsilon] =
             ["demo::target", "demo::prediction", "demo::x0_from", "demo::epsilon_from"]
@@ -103,8 +103,8 @@ impl<'a> Show<'a> {
         self.batch.predict(self.error, &target_found, [&target, &prediction], key)?;
         let predicted = self.batch.read(&prediction)?;
 
-        // Back: x0 and epsilon from x_t and the prediction, in one dispatch. Epsilon says nothing about the picture where
-        // there is none left (zero terminal SNR), and NaN is the honest answer.
+        // Back: x0 and epsilon from x_t and the prediction, in one dispatch. At zero terminal SNR epsilon says nothing about
+        // the picture, so x0 is NaN there.
         let wanted = [(Quantity::X0, &x0), (Quantity::Epsilon, &epsilon)];
         let seconds = self.time(&self.batch.conversion((quantity, &prediction), &wanted)?)?;
         let table = self.schedule().conversion_where_defined(quantity, Quantity::X0, Some(Quantity::Epsilon));
@@ -134,7 +134,7 @@ impl<'a> Show<'a> {
         Ok(pictures.collect::<anyhow::Result<_>>()?)
     }
 
-    /// Seconds of one recording: the median of several submits of several recordings each, after one to warm up.
+    /// Returns the seconds of one recording: the median over submits of several recordings each, after a submit to warm up.
     fn time(&self, plan: &Plan) -> Outcome<f64> {
         self.batch.run(plan)?;
         let mut seconds = Vec::with_capacity(SUBMITS);
@@ -150,7 +150,7 @@ impl<'a> Show<'a> {
         Ok(seconds[SUBMITS / 2])
     }
 
-    /// Adds a line: outputs with their references and the coefficient of drawn noise in them; tensors read and written.
+    /// Adds a line: the tensors read and written, and the outputs with their references and their coefficients of drawn noise.
     fn line(&mut self, op: String, seconds: f64, (read, written): (u64, u64), outputs: &[(&[f32], &[Expected], f64)]) {
         let storage = self.batch.adapter.storage;
         let mut total = Comparison::new(storage);

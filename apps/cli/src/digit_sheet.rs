@@ -13,12 +13,12 @@ use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
 use wgpu::DeviceType;
 
-/// The quantities that the networks predict, with the sign on paper.
+/// The quantities that the networks predict, with their symbols.
 const PREDICTIONS: [(Quantity, &str); 3] = [(Quantity::V, "v"), (Quantity::X0, "x_0"), (Quantity::Epsilon, "ε")];
 const CALLS: usize = 10;
 const GUIDANCE: f64 = 2.0;
 const SEED: u64 = 0;
-/// Digits of each class and network: on a processor they take seconds.
+/// Digits of each class and network; a software driver takes seconds for them.
 const COLUMNS: usize = 3;
 const SOFTWARE_COLUMNS: usize = 1;
 
@@ -64,8 +64,8 @@ pub fn generate(adapter: &Adapter) -> Outcome<Option<DigitSheet>> {
     Ok(Some(DigitSheet { picture, count, seconds: begun.elapsed().as_secs_f64() }))
 }
 
-/// Digits of every class, so many of each, in the order of the classes. A submit for each call: a slow device that draws the
-/// screen too must not be held for the whole loop.
+/// Generates `columns` digits of each class, in the order of the classes. Each call is a submit of its own, so that a slow device
+/// that also draws the screen is not blocked for the whole loop.
 fn of_network(
     adapter: &Adapter,
     kernels: &Kernels,
@@ -101,7 +101,7 @@ fn square(grey: &[f32]) -> Result<Picture> {
     Picture::from_planar(SIDE as usize, SIDE as usize, grey.repeat(3))
 }
 
-/// All that can fail here is between the tool and the adapter.
+/// Classifies an error: whatever fails here is a GPU error.
 fn failure(error: DigitsError) -> Failure {
     match error {
         DigitsError::Tweedie(error) => front_failure(error),

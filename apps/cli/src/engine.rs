@@ -19,7 +19,7 @@ pub enum On {
     Cpu,
 }
 
-/// The options that every computing command has.
+/// The options of the commands that compute on an adapter or on the CPU.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Where and how to compute")]
 pub struct ComputeArgs {
@@ -31,13 +31,13 @@ pub struct ComputeArgs {
     #[arg(long, value_enum, default_value_t)]
     pub on: On,
 
-    /// Storage of tensors on the GPU and in the result: f32, f16 or bf16; arithmetic is f32 in any case [default: f32]
+    /// Storage of tensors on the GPU and in the result: f32, f16 or bf16; arithmetic is always f32 [default: f32]
     #[arg(long, value_name = "TYPE")]
     pub storage: Option<Storage>,
 }
 
 impl ComputeArgs {
-    /// Opens what the options name. The CPU has neither an adapter nor another storage than F64.
+    /// Opens the adapter or the CPU. With `--on cpu`, which stores F64 alone, `--adapter` and `--storage` are errors.
     pub fn open(&self) -> Outcome<Engine> {
         let of_adapter = [("--adapter", self.adapter.is_some()), ("--storage", self.storage.is_some())];
         match (self.on, of_adapter.into_iter().find(|(_, given)| *given)) {
@@ -79,12 +79,12 @@ impl Adapter {
         Tensor::new(buffer, self.storage)
     }
 
-    /// The bytes of a tensor, without the padding of its buffer.
+    /// Returns the bytes of a tensor, without the padding of its buffer.
     pub fn download(&self, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
         self.download_as(self.storage, buffer, elements)
     }
 
-    /// As [`download`](Self::download), of a tensor in another storage.
+    /// The same for a tensor in another storage.
     pub fn download_as(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<u8>> {
         let length = elements * storage.bytes();
         let range = 0..length.next_multiple_of(4);
@@ -93,7 +93,7 @@ impl Adapter {
         Ok(bytes)
     }
 
-    /// Writes other values into a buffer of [`upload`](Self::upload).
+    /// Overwrites a buffer of [`upload`](Self::upload) with other values.
     pub fn refill(&self, buffer: &wgpu::Buffer, values: &[f32]) {
         self.gpu.queue.write_buffer(buffer, 0, &self.storage.encode(values));
     }
@@ -108,7 +108,7 @@ impl Adapter {
     }
 }
 
-/// A wrong adapter name is the user's to mend, the rest is the machine's.
+/// Classifies an error: an unknown adapter is wrong usage, anything else a GPU error.
 pub fn gpu_failure(error: HeadlessError) -> Failure {
     match error {
         HeadlessError::UnknownAdapter { .. } => Failure::input(anyhow!("--adapter: {error}")),
@@ -116,7 +116,7 @@ pub fn gpu_failure(error: HeadlessError) -> Failure {
     }
 }
 
-/// Coefficients that f32 cannot hold come from the options; all else is between the tool and the adapter.
+/// Classifies an error: coefficients that f32 cannot hold come from the options, anything else is a GPU error.
 pub fn plan_failure(error: PlanError) -> Failure {
     match error {
         PlanError::Table(_) => Failure::input(anyhow!("schedule: {error}")),
@@ -124,7 +124,7 @@ pub fn plan_failure(error: PlanError) -> Failure {
     }
 }
 
-/// A schedule or a quantity comes from the options, all else is between the tool and the adapter.
+/// Classifies an error: a schedule or a quantity comes from the options, a recording is a GPU error.
 pub fn front_failure(error: tweedie::Error) -> Failure {
     match error {
         tweedie::Error::Plan(error) => plan_failure(error),
@@ -147,7 +147,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// The numbers.
+    /// Returns the numbers, widened to f64.
     pub fn widened(&self) -> Vec<f64> {
         match self {
             Values::Double(values) => values.clone(),
@@ -155,18 +155,18 @@ impl Values {
         }
     }
 
-    /// Other numbers, stored as these.
+    /// Returns other numbers, stored in the same type.
     pub fn like(&self, values: &[f64]) -> Self {
         self.number().of(values)
     }
 
-    /// Adds them to a file.
+    /// Adds the values to a file.
     pub fn write(self, writer: &mut TensorWriter, name: &str, shape: &[usize]) -> anyhow::Result<()> {
         let dtype = self.number().dtype();
         writer.raw(name, dtype, shape, self.into_bytes())
     }
 
-    /// Little-endian numbers, as they lie in a file.
+    /// Returns the bytes as a file holds them: little-endian numbers.
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             Values::Double(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -190,7 +190,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// Its name in a file.
+    /// Returns its dtype in a safetensors file.
     pub fn dtype(self) -> Dtype {
         match self {
             Number::Double => Dtype::F64,
@@ -200,7 +200,7 @@ impl Number {
         }
     }
 
-    /// Numbers of this type.
+    /// Converts numbers to this type.
     pub fn of(self, values: &[f64]) -> Values {
         match self {
             Number::Double => Values::Double(values.to_vec()),
@@ -213,7 +213,7 @@ impl Number {
     }
 }
 
-/// To the precision that arithmetic on the GPU has.
+/// Rounds to f32, the precision of arithmetic on the GPU.
 pub fn narrow(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&x| x as f32).collect()
 }
@@ -227,7 +227,7 @@ impl Engine {
         }
     }
 
-    /// The type of sums, which on the GPU does not follow the storage.
+    /// The type of sums: F32 on the GPU, whatever the storage.
     pub fn sums(&self) -> Number {
         match self {
             Engine::Cpu => Number::Double,
@@ -237,7 +237,7 @@ impl Engine {
 }
 
 impl Adapter {
-    /// The elements of a sample, if a batch of such samples can be computed.
+    /// Returns the elements of a sample; an error if there are too many samples, or a sample is too large for the adapter.
     pub fn elements(&self, batch: usize, elements: usize) -> Outcome<u32> {
         let too_large =
             |what: &str, n: usize| Failure::input(anyhow!("expected at most {} {what}, found {n}", u32::MAX));
@@ -247,22 +247,22 @@ impl Adapter {
         Ok(elements)
     }
 
-    /// Refuses what no buffer of the adapter can hold.
+    /// Refuses a tensor that no buffer of the adapter can hold.
     pub fn require_room(&self, what: &str, shape: Shape) -> Outcome {
         let (found, most) = (shape.total() * self.storage.bytes(), self.gpu.device.limits().max_buffer_size);
         if found <= most {
             return Ok(());
         }
-        Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold {most}")))
+        Err(Failure::gpu(anyhow!("{what} takes {found} bytes, and this adapter's buffers hold at most {most}")))
     }
 
-    /// Writes elements of a tensor into a buffer from its beginning, refusing values that would become infinite in the storage.
+    /// Writes elements of a tensor to the beginning of a buffer, refusing values that would become infinite in the storage.
     pub fn fill(&self, buffer: &wgpu::Buffer, header: &Header, elements: Elements) -> Outcome {
         self.gpu.queue.write_buffer(buffer, 0, &self.encoded(header, elements)?);
         Ok(())
     }
 
-    /// The bytes of elements in the storage, padded to whole words.
+    /// Returns the bytes of elements in the storage, padded to whole words.
     fn encoded(&self, header: &Header, elements: Elements) -> Outcome<Vec<u8>> {
         let mut bytes = if elements.dtype == Number::Stored(self.storage).dtype() {
             elements.bytes

@@ -1,6 +1,6 @@
-//! The demo's picture: a table of thumbnails, timesteps from left to right, one row for each way to see them.
+//! The pictures of `demo`, `sample` and `samplers`: a table of thumbnails with captions.
 //!
-//! Dark, because pictures glow on it; sparse, because the thumbnails are the message.
+//! The background is dark and the decoration sparse, so that the thumbnails stand out.
 
 use anyhow::{Result, bail};
 use image::{Rgb, RgbImage};
@@ -18,7 +18,7 @@ const DIM: [u8; 3] = [142, 148, 168];
 /// The caption of a picture that has gone wrong.
 const ALARM: [u8; 3] = [255, 128, 116];
 const FRAME: [u8; 3] = [58, 62, 80];
-/// A colour for each row, so that the eye keeps them apart.
+/// A colour for each row, to tell them apart.
 const ACCENTS: [[u8; 3]; 4] = [[148, 156, 180], [255, 158, 100], [122, 200, 255], [142, 224, 150]];
 
 const MARGIN: u32 = 44;
@@ -30,7 +30,7 @@ const LABELS: u32 = 176;
 const HEADER: u32 = 172;
 const RADIUS: f32 = 7.0;
 
-/// One way to see all timesteps.
+/// A row of pictures.
 pub struct Row {
     /// A name and, after a line break, a remark in smaller letters.
     pub label: String,
@@ -44,11 +44,11 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Caption {
     pub text: String,
-    /// True if the picture has gone wrong, which the colour says.
+    /// True if the picture has gone wrong, which its colour shows.
     pub alarming: bool,
 }
 
-/// Everything that the picture shows. In all texts `_` lowers the next character.
+/// The content of a picture. In all texts `_` lowers the next character.
 pub struct Filmstrip {
     pub title: String,
     pub subtitle: String,
@@ -74,7 +74,7 @@ impl Filmstrip {
         Ok(image)
     }
 
-    /// The pictures of every row as pixels, once it is sure that they make a table.
+    /// Returns the pictures of every row as pixels, after checking that they make a table.
     fn thumbnails(&self) -> Result<Vec<Vec<RgbImage>>> {
         let columns = self.column_labels.len();
         let mut rows: Vec<Vec<RgbImage>> = Vec::with_capacity(self.rows.len());
@@ -172,7 +172,7 @@ fn background(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A thumbnail with rounded corners in a hairline frame.
+/// Places a thumbnail with rounded corners in a hairline frame.
 fn place(image: &mut RgbImage, thumbnail: &RgbImage, (x, y): (u32, u32)) {
     let (left, top) = (x as f32, y as f32);
     let (width, height) = (thumbnail.width() as f32, thumbnail.height() as f32);

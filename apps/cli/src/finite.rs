@@ -1,4 +1,4 @@
-//! A last look at results: an infinity or NaN that no input explains is an error, and no file.
+//! The check that results are finite: an infinity or NaN that no input explains is an error, and no file is written.
 
 use crate::engine::Values;
 use crate::report::{Failure, Outcome, warn};
@@ -9,7 +9,7 @@ use tweedie::Storage;
 /// Treatment of results that are not finite.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct FiniteArgs {
-    /// Write the file also where a result is beyond the range of its type
+    /// Write the file even if a result is beyond the range of its type
     #[arg(long)]
     pub force: bool,
 }
@@ -31,7 +31,7 @@ impl FiniteArgs {
         }
     }
 
-    /// The failure; a warning where the file is wanted all the same.
+    /// Returns the failure; with `--force`, warns instead.
     pub fn refuse(self, name: &str, values: &Values, overflow: &Overflow, place: &str) -> Outcome {
         let Overflow { element, value, .. } = overflow;
         let (range, other) = match values {
@@ -45,11 +45,11 @@ impl FiniteArgs {
             warn(found);
             return Ok(());
         }
-        Err(Failure::check(anyhow!("{found} ({other}--force writes it all the same)")))
+        Err(Failure::check(anyhow!("{found} ({other}--force writes the file anyway)")))
     }
 }
 
-/// The first value of a window that is not finite, in the samples that `exists` says must be.
+/// Returns the first value of a window that is not finite, if it is in a sample that `exists`.
 pub fn first(values: &Values, window: &Window, exists: impl Fn(usize) -> bool) -> Option<Overflow> {
     let in_sample = |place: usize, values: &mut dyn Iterator<Item = f64>| {
         let (element, value) = values.enumerate().find(|(_, value)| !value.is_finite())?;

@@ -39,8 +39,8 @@ impl Adapter {
         Ok(Values::Stored(self.storage, guided.concat()))
     }
 
-    /// Guides some samples through all calls, and appends their results to each call's. A mixture that is changed at each position is so
-    /// in f32, and rounded to the storage at the end.
+    /// Guides some samples through all calls, and appends their results to those of each call. A mixture that is finished by another
+    /// op is kept in f32, and rounded to the storage at the end.
     fn guide_piece(&self, piece: &Piece<'_>, guided: &mut [Vec<u8>]) -> Outcome {
         let total = piece.shape.total();
         let finishes = piece.recorded.calls.iter().any(|call| call.finish.is_some());
@@ -100,7 +100,7 @@ impl Buffers {
         plan.plan(&adapter.context).map_err(plan_failure)
     }
 
-    /// The plan of a change of the mixture.
+    /// The plan of the op that finishes a mixture.
     fn finish(&self, adapter: &Adapter, piece: &Piece<'_>, finish: Finish, mixture: &wgpu::Buffer) -> Outcome<Plan> {
         let mut dims = piece.recorded.shape.clone();
         dims.iter_mut().take(1).for_each(|batch| *batch = piece.shape.batch as usize);
@@ -141,7 +141,7 @@ struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// The part of a tensor's entry.
+    /// Returns the part of an entry of a tensor that belongs to these samples.
     fn of(&self, array: &Array, entry: usize) -> Vec<f32> {
         let first = entry * self.entry + self.first;
         narrow(array.data.get(first..first + self.shape.total() as usize).unwrap_or_default())

@@ -12,20 +12,20 @@ use tweedie::run_file::is_key;
 /// The guider of a run file and its calls.
 pub struct GuideRun {
     pub guider: Guider,
-    /// The number of calls, where the file says it: predictions then have an entry for each.
+    /// The number of calls, where the file has `steps`: without a `step`, predictions then have an entry for each.
     pub steps: Option<usize>,
-    /// One call of the run, whose predictions have no entries.
+    /// The one call to guide, where the file has `step`: predictions then have no axis of calls.
     pub step: Option<usize>,
 }
 
 /// Keys of a run file that say something about guidance.
 const KNOWN: [&str; 4] = ["guidance", "steps", "step", "compat"];
 
-/// Arguments of recorded formulas, which stand beside `guidance` and are read over.
+/// Arguments of recorded formulas, which may stand next to `guidance` and are ignored.
 const ARGUMENTS: [&str; 8] =
     ["scale", "text_scale", "image_scale", "neg_scale", "strength", "norm_threshold", "eta", "norm_axis"];
 
-/// Bytes of a run file at most.
+/// The most bytes of a run file.
 const MOST: u64 = 1 << 20;
 
 impl GuideRun {
@@ -50,7 +50,7 @@ impl GuideRun {
                 Some(value) => {
                     let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
                     Ok(Some(
-                        count.with_context(|| format!("{name}: expected a whole number from 0 on, found {value}"))?,
+                        count.with_context(|| format!("{name}: expected a whole number, 0 or more, found {value}"))?,
                     ))
                 }
             }
@@ -71,12 +71,12 @@ impl GuideRun {
         self.steps.is_some() && self.step.is_none()
     }
 
-    /// The calls, of a file whose first axis is this long.
+    /// The calls for a file whose first axis has this length.
     fn calls(&self, entries: usize) -> Outcome<Vec<GuiderCall>> {
         let calls = match (self.steps, self.step) {
             (Some(steps), None) if steps != entries => {
                 return Err(Failure::input(anyhow!(
-                    "tensor `pred_cond`: expected {steps} entries, one for each of the steps, found {entries}"
+                    "tensor `pred_cond`: expected {steps} entries (one for each step), found {entries}"
                 )));
             }
             (Some(steps), None) => self.guider.calls(steps).map(Iterator::collect),

@@ -3,12 +3,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The exit code that a shell expects of a process that Ctrl-C ended: 128 and the number of the signal.
+/// The exit code that a shell expects of a process that Ctrl-C ended: 128 plus the number of the signal.
 pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Has the first Ctrl-C only ask from now on. A second one ends the process at once.
+/// From now on, a first Ctrl-C only sets the request; a second one ends the process at once.
 pub fn listen() {
     // Without a handler, Ctrl-C ends the process as always, and the lines written so far remain.
     let _ = ctrlc::set_handler(|| {
@@ -18,7 +18,7 @@ pub fn listen() {
     });
 }
 
-/// Tells whether the user wants to stop.
+/// Returns whether Ctrl-C was pressed.
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }

@@ -31,14 +31,18 @@ impl KnownRegion {
     }
 }
 
-/// Leaves out the entries of calls at which no network was asked, which `kind` marks with another number than 0.
+/// Drops the entries of calls that asked no network: those where `kind` is not 0.
 pub fn asked(file: &TensorFile, mut predictions: Array) -> Outcome<Array> {
     if !file.has("kind") {
         return Ok(predictions);
     }
     let kind = file.numbers("kind")?;
     file.require(kind.shape == [predictions.batch()], "kind", || {
-        format!("expected {} numbers, one for each entry of `model_outputs`", predictions.batch())
+        format!(
+            "expected {} numbers (one for each entry of `model_outputs`), found shape {:?}",
+            predictions.batch(),
+            kind.shape
+        )
     })?;
     let entries = predictions.data.chunks(predictions.per_sample()).zip(&kind.data);
     predictions.data = entries.filter(|(_, kind)| **kind == 0.0).flat_map(|(entry, _)| entry.to_vec()).collect();
@@ -48,12 +52,12 @@ pub fn asked(file: &TensorFile, mut predictions: Array) -> Outcome<Array> {
     Ok(predictions)
 }
 
-/// The noises that a program draws where the rows of a sampler have sums of them.
+/// The number of noises that a program draws for a sampler, some of whose rows take sums of several.
 pub fn drawn(sampler: &Sampler) -> usize {
     (0..sampler.calls().len()).map(|k| sampler.noise_parts(k).len().max(1)).sum()
 }
 
-/// A noise for each row, from those that were drawn one after the other; as they are where there is one for each row.
+/// Sums the noises that were drawn in turn to one for each row; returns them unchanged where each row has one already.
 pub fn of_rows(sampler: &Sampler, mut noises: Array, region: Option<&KnownRegion>) -> Array {
     let (calls, elements) = (sampler.calls().len(), noises.per_sample());
     let all = drawn(sampler);

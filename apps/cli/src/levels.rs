@@ -5,12 +5,11 @@ use files::{Header, TensorFile};
 use tweedie::Schedule;
 use tweedie::math::{Model, NoiseLevel, Process, Told};
 
-/// The tensors that can say at which level a sample is, in the order in which they are looked for. With `_to` behind their
-/// names, they say to which level a step leads.
+/// The tensors that can give the level of a sample, in the order in which they are looked for. With `_to` appended to their
+/// names, they give the level that a step leads to.
 const NAMES: [&str; 3] = ["t", "sigma", "time"];
 
-/// The largest distance of two levels that count as the same, as a part of their size: a time or a sigma may have been
-/// rounded to f32.
+/// The largest relative distance between two levels that count as the same: a time or a sigma may have been rounded to f32.
 const SAME: f64 = 1e-5;
 
 /// A schedule, and the row of each sample in it.
@@ -21,12 +20,12 @@ pub struct Levels {
     pub whole: bool,
 }
 
-/// The tensor that says the levels, if there is one.
+/// The name of the tensor that gives the levels, if there is one.
 pub fn tensor(file: &TensorFile) -> Option<&'static str> {
     NAMES.into_iter().find(|name| file.has(name))
 }
 
-/// Reads the levels of the samples of `like`. Where several tensors say them, they must agree.
+/// Reads the levels of the samples of `like`. Where several tensors give them, they must agree.
 pub fn read(file: &TensorFile, like: &Header, model: &Model) -> Result<Levels> {
     let name = tensor(file).unwrap_or(if instead_of_timesteps(model).is_none() { "t" } else { "sigma" });
     if name == "t" && !file.is_float("t") {
@@ -43,12 +42,12 @@ pub fn read(file: &TensorFile, like: &Header, model: &Model) -> Result<Levels> {
     Ok(Levels { schedule: model.schedule_of(&levels)?, rows: (0..levels.len() as u32).collect(), whole: false })
 }
 
-/// The level to which each sample's step leads, if the file says it.
+/// Reads the level that each sample's step leads to, if the file gives it.
 pub fn cleaner(file: &TensorFile, like: &Header, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
     level_list(file, "_to", like, model)
 }
 
-/// The levels that the tensors with this end of their names say, if there are any.
+/// Reads the levels from the tensors whose names have this end, if there are any.
 fn level_list(file: &TensorFile, end: &str, like: &Header, model: &Model) -> Result<Option<Vec<NoiseLevel>>> {
     let mut found: Option<(String, Vec<NoiseLevel>)> = None;
     for kind in NAMES {
@@ -62,7 +61,7 @@ fn level_list(file: &TensorFile, end: &str, like: &Header, model: &Model) -> Res
             Some((first, known)) => {
                 let apart = known.iter().zip(&levels).position(|(&a, &b)| !same(a, b));
                 file.require(apart.is_none(), &name, || {
-                    format!("another level than `{first}` at sample {}", apart.unwrap_or_default())
+                    format!("expected the levels of `{first}`, found another at sample {}", apart.unwrap_or_default())
                 })?;
             }
         }
@@ -74,7 +73,7 @@ fn same(a: NoiseLevel, b: NoiseLevel) -> bool {
     (a.alpha() - b.alpha()).hypot(a.sigma() - b.sigma()) <= SAME * a.alpha().hypot(a.sigma())
 }
 
-/// The levels of a tensor that is named `name` and means what `kind` does.
+/// Reads the levels of the tensor `name`, which holds what `kind` says.
 fn levels_of(file: &TensorFile, name: &str, kind: &str, like: &Header, model: &Model) -> Result<Vec<NoiseLevel>> {
     let values = file.numbers(name)?;
     let batch = like.batch();
@@ -100,7 +99,7 @@ fn levels_of(file: &TensorFile, name: &str, kind: &str, like: &Header, model: &M
     file.within(values.data.iter().enumerate().map(level).collect())
 }
 
-/// Refuses timesteps of a network that is told none.
+/// Refuses timesteps for a network that is told none.
 fn require_timesteps(file: &TensorFile, name: &str, model: &Model) -> Result<()> {
     let instead = instead_of_timesteps(model);
     let end = name.strip_prefix('t').unwrap_or_default();
@@ -110,8 +109,8 @@ fn require_timesteps(file: &TensorFile, name: &str, model: &Model) -> Result<()>
     })
 }
 
-/// The tensors that say the levels of a network which is told no timestep: EDM's `ln(sigma)/4`, TrigFlow's angle. `None` for
-/// one that is.
+/// The tensors that give the levels of a network that is not told a timestep but EDM's `ln(sigma)/4` or TrigFlow's angle. `None`
+/// for one that is told a timestep.
 fn instead_of_timesteps(model: &Model) -> Option<&'static [&'static str]> {
     match (model.process(), model.told_number()) {
         (Process::TrigFlow(_), _) => Some(&["sigma", "time"]),

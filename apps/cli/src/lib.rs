@@ -2,22 +2,25 @@
 //!
 //! ```text
 //! commands/                                   a file for each command
-//! schedule_args  model_args  sampler_args  loss_args    options, and what they build
+//! schedule_args  model_args  sampler_args  class_args  loss_args
+//!                                             options, and what they build
+//! names                                       names of catalogue entries as values of options
 //! sampler_build  sigmas_arg                   from the options of a sampler to the sampler
-//! run_arg                                     a run file
+//! run_arg                                     run files and workflows
 //! noise_draws                                 the draws of `randn`
 //! levels                                      the noise level of each sample of a file
 //! windows  output                             a batch in windows, and the file that they are written to
 //! engine  maps  losses  batch  replay_engine  guide_engine
 //!                                             the computation of a job, on an adapter or in f64 on the CPU
 //! demo_engine  digit_sheet                    the work of `demo`
-//! finite                                      a last look at results
-//! recorded_run  run_tape  guide_run           the input of `replay` and of `guide`
+//! finite                                      the check that results are finite
+//! recorded_run  known_region  token_levels  run_tape  guide_run
+//!                                             the input of `replay` and of `guide`
 //! run_replay  run_replay_gpu                  a run of a run file over what was recorded
 //! study/  sample/                             the parts of the two largest commands
 //! accuracy  wall                              the parts of `samplers`
 //! filmstrip  text                             drawing
-//! report  progress                            output, errors and exit codes
+//! report  progress  interrupt                 output, errors and exit codes, progress bars, Ctrl-C
 //! ```
 
 mod accuracy;
@@ -69,15 +72,15 @@ use std::process::ExitCode;
 /// Noising, training targets, losses, conversions between what networks predict, posteriors and sampler steps, as compute
 /// shaders on any Vulkan, Metal, DX12 or OpenGL adapter, checked against an f64 reference. Start with `tweedie demo`.
 ///
-/// Exit codes: 0 all went well, 1 a check failed, 2 wrong usage or a file that cannot be used, 3 no adapter or a GPU error,
-/// 130 Ctrl-C.
+/// Exit codes: 0 success, 1 a check failed or a result overflowed, 2 wrong usage or a file that cannot be used, 3 no adapter
+/// or a GPU error, 130 Ctrl-C.
 #[derive(Parser)]
 #[command(name = "tweedie", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Print JSON, for programs; errors too
+    /// Print JSON for programs, errors included
     #[arg(long, global = true, action = clap::ArgAction::SetTrue, value_parser = Json::flag)]
     json: Json,
 }
@@ -110,7 +113,7 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    // A benchmark's lines may go to a file; its errors are for people then.
+    // With `bench --json FILE` the JSON goes to the file, so errors are printed for people.
     let json = json == Json::Stdout;
     let result = match command {
         Command::Devices(command) => command.run(json),

@@ -20,7 +20,8 @@ pub struct LossArgs {
     /// The loss of an element, given its error d
     ///
     /// mse: d^2. l1: |d|. huber: d^2/2 up to |d| = delta, then delta (|d| - delta/2). smooth-l1: huber divided by delta.
-    /// pseudo-huber: sqrt(d^2 + delta^2) - delta. All as in torch and in diffusers' training scripts.
+    /// pseudo-huber: sqrt(d^2 + delta^2) - delta. The first four are those of torch, pseudo-huber that of diffusers'
+    /// training scripts.
     #[arg(long, value_name = "KIND", default_value = "mse", value_parser = |text: &str| find(&Penalty::CATALOGUE, text))]
     pub kind: &'static Entry<Make<Penalty>>,
 
@@ -29,18 +30,18 @@ pub struct LossArgs {
     #[arg(long, value_name = "D", aliases = ["beta", "c", "huber-c"], allow_negative_numbers = true)]
     pub delta: Option<f64>,
 
-    /// How delta follows the timestep t of T (`huber_schedule`): constant; exponential: delta^(t/T); snr:
+    /// How delta changes with the timestep t of T (`huber_schedule`): constant; exponential: delta^(t/T); snr:
     /// (1 - delta)/(1 + sigma)^2 + delta, with sigma = noise/signal [default: constant]
     #[arg(long, value_name = "RULE", alias = "huber-schedule", value_parser = one_of(DeltaSchedule::CATALOGUE, |_| true))]
     pub delta_schedule: Option<DeltaSchedule>,
 
-    /// Factor of a timestep's loss, by its signal-to-noise ratio snr
+    /// The weight of a timestep's loss, from its signal-to-noise ratio snr
     ///
-    /// Said of a loss on x0: snr; min-snr: min(snr, gamma); soft-min-snr: snr gamma/(snr + gamma); max-snr (or trunc-snr):
+    /// For a loss on x0: snr; min-snr: min(snr, gamma); soft-min-snr: snr gamma/(snr + gamma); max-snr (or trunc-snr):
     /// max(snr, gamma); p2: snr/(k + snr)^gamma; edm: snr + 1/sigma_data^2; sigmoid: soft-min-snr with gamma = e^bias;
     /// sid2: sigmoid times the speed of the log snr. A loss on another quantity gets the weight that makes it the same
-    /// loss, such as min(snr, gamma)/snr on epsilon and min(snr, gamma)/(snr + 1) on v. Of the loss as it is, on whatever it
-    /// is: cosmap: 2/(pi (1 - 2t + 2t^2)); sigma-sqrt: t^-2, with a flow's time t; table: --weights.
+    /// loss, such as min(snr, gamma)/snr on epsilon and min(snr, gamma)/(snr + 1) on v. For a loss on any quantity,
+    /// as it is: cosmap: 2/(pi (1 - 2t + 2t^2)) and sigma-sqrt: t^-2, at a flow's time t; table: the factors of --weights.
     #[arg(long, value_name = "WEIGHT", default_value = "none", value_parser = weight_name)]
     pub weight: &'static str,
 
@@ -60,11 +61,11 @@ pub struct LossArgs {
     #[arg(long, value_name = "B", allow_negative_numbers = true)]
     pub bias: Option<f64>,
 
-    /// A safetensors file with a tensor `weights`, one for each timestep, for the weight table
+    /// A safetensors file with a tensor `weights`, one for each timestep, for --weight table
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
-    /// Gradient of the sum of the samples' losses (each the mean over its elements), or of their mean
+    /// What to take the gradient of: the sum of the samples' losses (each the mean over its elements), or their mean
     #[arg(long, value_name = "sum|mean", default_value = "sum", value_parser = gradient_of)]
     pub grad_of: Reduction,
 }
@@ -89,7 +90,7 @@ fn weight_name(text: &str) -> Result<&'static str, String> {
 }
 
 impl LossArgs {
-    /// The shape, with its bend.
+    /// The loss of an element, with its delta.
     pub fn penalty(&self) -> Result<Penalty> {
         let (entry, delta) = (self.kind, self.delta.map(|delta| ("delta", delta)));
         if delta.is_some() && entry.parameter("delta").is_none() {
@@ -101,7 +102,7 @@ impl LossArgs {
         built.map_err(|error| anyhow!("--delta of {}: {}", entry.name, error.describe(spell)))
     }
 
-    /// The rule by which delta follows the timestep, and the shape at a delta; `None` for the same delta at all of them.
+    /// The rule by which delta changes with the timestep, and the delta it is given; `None` for a constant delta.
     pub fn deltas(&self) -> Result<Option<(DeltaSchedule, f64)>> {
         let Some(rule) = self.delta_schedule.filter(|rule| *rule != DeltaSchedule::Constant) else { return Ok(None) };
         let Some(parameter) = self.kind.parameter("delta") else {
@@ -111,7 +112,7 @@ impl LossArgs {
         Ok(Some((rule, delta)))
     }
 
-    /// The shape with another delta.
+    /// The loss of an element with another delta; `None` where it takes no such delta.
     pub fn penalty_at(&self, delta: f64) -> Option<Penalty> {
         self.kind.build(&[("delta", delta)]).ok()
     }

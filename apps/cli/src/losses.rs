@@ -24,9 +24,9 @@ pub struct LossJob<'a> {
     /// A row of the table for each sample, in range.
     pub timesteps: &'a [u32],
     pub prediction: &'a Stored,
-    /// The two other inputs; one that no row looks at may be missing.
+    /// The two other inputs; one that no row uses may be missing.
     pub inputs: [Option<&'a Stored>; 2],
-    /// Reduction that the gradient is of.
+    /// The reduction that the gradient is of.
     pub of: Reduction,
 }
 
@@ -44,7 +44,7 @@ impl LossJob<'_> {
         ]
     }
 
-    /// The factor of a gradient that takes a window for its whole batch and what it has of a sample for the whole sample.
+    /// The factor from the gradient of a window, taken as a whole batch of whole samples, to that of the batch.
     fn share(&self, window: &Window) -> f64 {
         let of_batch = match self.of {
             Reduction::Sum => 1.0,
@@ -55,7 +55,7 @@ impl LossJob<'_> {
 }
 
 impl Engine {
-    /// Runs a loss, writes what it makes, and returns the mean.
+    /// Runs a loss, writes its outputs, and returns the mean.
     pub fn losses(&self, job: &LossJob<'_>, output: &mut Output) -> Outcome<f64> {
         let (batch, per_sample) = (job.timesteps.len(), job.prediction.per_sample());
         let exists = |sample: usize| job.timesteps.get(sample).is_some_and(|&t| job.table.row(t as usize).is_some());

@@ -27,7 +27,7 @@ pub struct MapJob<'a> {
 #[derive(Clone, Copy)]
 pub enum Input<'a> {
     Given(&'a Stored),
-    /// Noise, which is written too.
+    /// Noise that is drawn, and written too.
     Drawn(NoiseKey),
 }
 
@@ -45,7 +45,7 @@ impl MapJob<'_> {
         names.map(|name| Announced::new(name, engine.dtype(), &self.in0.shape)).collect()
     }
 
-    /// Noise belongs to whole samples.
+    /// The windows of the job. Noise is drawn for whole samples, so windows then end between samples.
     fn windows(&self) -> impl Iterator<Item = Window> {
         let cut = if matches!(self.in1, Input::Drawn(_)) { Cut::BetweenSamples } else { Cut::WithinSamples };
         windows(self.in0.batch(), self.in0.per_sample(), cut)
@@ -55,7 +55,7 @@ impl MapJob<'_> {
         key.first_sample(key.first_sample.wrapping_add(window.samples.start as u64))
     }
 
-    /// Writes the outputs of a pass over a window.
+    /// Writes the outputs of a pass for a window.
     fn put(&self, pass: &Pass<'_>, window: &Window, values: Vec<Values>, output: &mut Output) -> Outcome {
         let exists = |sample: usize| self.timesteps.get(sample).is_some_and(|&t| pass.table.row(t as usize).is_some());
         pass.outputs.iter().zip(values).try_for_each(|(name, values)| output.put(name, values, window, exists))
@@ -63,7 +63,7 @@ impl MapJob<'_> {
 }
 
 impl Engine {
-    /// Runs a job, and writes what it makes.
+    /// Runs a job, and writes its outputs.
     pub fn map(&self, what: &str, job: &MapJob<'_>, output: &mut Output) -> Outcome {
         let mut progress = Progress::new(what, job.in0.shape.iter().product::<usize>() as u64);
         let mut on_adapter: Option<Maps<'_>> = None;

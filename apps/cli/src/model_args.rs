@@ -57,21 +57,22 @@ fn process_entry(text: &str) -> Result<ModelEntry, String> {
 
 /// The options that describe a model: its file, its name, or its process and schedule by hand.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Model (must be the one that was trained)")]
+#[command(next_help_heading = "Model (must describe the trained network)")]
 pub struct ModelArgs {
     /// The scheduler_config.json of a diffusers model: its process, its schedule and its prediction; or the name of a class
     /// (`tweedie list classes`), with its defaults
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// A published model: sd15, sdxl, sd3, flux, edm, ...; `tweedie list models` has them all, and `tweedie list run-models` those
-    /// of a run
+    /// A published model: sd15, sdxl, sd3, flux, edm, ...; `tweedie list models` has them all, `tweedie list run-models` those of
+    /// runs (--run FILE)
     #[arg(long, value_name = "NAME", conflicts_with = "config", value_parser = ModelName::parse)]
     pub model: Option<ModelName>,
 
     /// The process by hand: vp (betas or abar, see --schedule), ve, edm, flow (rectified flow, velocity epsilon - x0),
     /// rising-flow (velocity x0 - epsilon, time from noise to data) or trigflow
-    /// [default: vp; flow or edm where that is predicted and no schedule is named]
+    /// [default: vp; where no schedule is named, that of a flow, edm or trigflow prediction, or else that of the levels in the
+    /// file: ve for `sigma`, flow for `time`]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "model"], value_parser = process_entry)]
     pub process: Option<ModelEntry>,
 
@@ -79,12 +80,12 @@ pub struct ModelArgs {
     pub schedule: ScheduleArgs,
 }
 
-/// The options with what their files say, each read once.
+/// The options and the content of their files, each read once.
 pub struct Opened<'a> {
     pub args: &'a ModelArgs,
-    /// The run of `--config`.
+    /// The scheduler of `--config`.
     pub scheduler: Option<Scheduler>,
-    /// The schedule by hand, once somebody asked for it.
+    /// The schedule by hand, built on first use.
     by_hand: OnceCell<Schedule>,
 }
 
@@ -99,11 +100,11 @@ impl ModelArgs {
         self.config.is_some() || self.model.is_some() || self.process.is_some()
     }
 
-    /// Reads the file of `--config`, for its model, and tells how its old spellings were read.
+    /// Reads the file of `--config`, and warns of old spellings in it.
     pub fn open(&self) -> Result<Opened<'_>> {
         let rival = self.config.as_ref().map(|_| "--config FILE").or(self.model.map(|_| "--model NAME"));
         if let Some(rival) = rival.filter(|_| self.schedule != ScheduleArgs::default()) {
-            bail!("{rival} brings a schedule of its own, which options contradict");
+            bail!("{rival} brings a schedule of its own, which options such as --schedule contradict");
         }
         let scheduler = self.config.as_deref().map(read).transpose()?;
         for note in scheduler.iter().flat_map(Scheduler::notes) {
@@ -137,7 +138,7 @@ impl Opened<'_> {
         }
     }
 
-    /// The model. A prediction that belongs to one process alone settles it where nothing else does.
+    /// The model. A prediction that belongs to a single process implies that process, unless the options name another.
     pub fn model(&self, prediction: Option<Quantity>) -> Result<Model> {
         match (&self.scheduler, self.args.model) {
             (Some(scheduler), _) => Ok(scheduler.model().clone()),
@@ -146,7 +147,7 @@ impl Opened<'_> {
         }
     }
 
-    /// The schedule by hand. Reads the file of `--betas`, the first time.
+    /// The schedule by hand. Reads the file of `--betas` on first use.
     pub fn schedule(&self) -> Result<&Schedule> {
         if self.by_hand.get().is_none() {
             let _ = self.by_hand.set(self.args.schedule.build()?);
@@ -208,13 +209,13 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
     }
 }
 
-/// The argument of `--config`.
+/// What `--config` takes, in the words of an error.
 const KIND: &str = "a scheduler_config.json, or a class of `tweedie list classes`";
 
 /// The most bytes of such a file.
 const MOST: u64 = 1 << 20;
 
-/// Reads a `scheduler_config.json`. What is no file may be a class by name.
+/// Reads a `scheduler_config.json`. A path that does not exist may be the name of a class.
 fn read(path: &Path) -> Result<Scheduler> {
     let class = path.to_str().filter(|name| !path.exists() && Scheduler::classes().any(|known| known == *name));
     let read = || -> Result<Scheduler> {

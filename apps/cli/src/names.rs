@@ -1,4 +1,4 @@
-//! Entries of the library's catalogues on the command line.
+//! Entries of the library's catalogues as values of options.
 
 use anyhow::{Error, anyhow};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -14,7 +14,7 @@ pub fn find<T>(catalogue: &Catalogue<T>, text: &str) -> Result<&'static Entry<T>
     catalogue.find(text).map_err(|_| format!("expected {}", joined(catalogue)))
 }
 
-/// Our names in a line.
+/// Our names, separated by commas.
 pub fn joined<T>(catalogue: &Catalogue<T>) -> String {
     catalogue.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", ")
 }
@@ -63,7 +63,7 @@ pub fn flag(parameter: &str) -> String {
     }
 }
 
-/// The error, with the words of the command line.
+/// The error in the words of the command line.
 pub fn in_flags(error: &CatalogError) -> Error {
     anyhow!(error.describe(flag))
 }

@@ -1,4 +1,4 @@
-//! The draws of `randn`: one generator or one a sample, variation seeds, and steps between levels.
+//! The draws of `randn`: one generator or one per sample, variation seeds, and steps between levels.
 
 use anyhow::{Result, anyhow};
 use tweedie::noise::{
@@ -6,19 +6,19 @@ use tweedie::noise::{
     slerp,
 };
 
-/// The most numbers of a run, which with their words take a few GiB.
+/// The most numbers that a run draws: with their words they take a few GiB.
 const MOST_NUMBERS: usize = 1 << 27;
 
-/// The most keys that one is split into.
+/// The most keys that one key is split into.
 const MOST_KEYS: usize = 1 << 16;
 
 /// The draws of a run, as the options ask for them.
 #[derive(Clone, Debug)]
 pub struct Draws {
     pub source: Source,
-    /// One seed, or one a sample.
+    /// One seed, or one per sample.
     pub seeds: Vec<u64>,
-    /// True if each sample is drawn alone, by a generator of its own.
+    /// True if each sample is drawn by a generator of its own.
     pub per_sample: bool,
     /// The shape and the type of each draw.
     pub calls: Vec<(Vec<usize>, Dtype)>,
@@ -26,7 +26,7 @@ pub struct Draws {
     pub split: bool,
     pub batch_index: Option<Vec<usize>>,
     pub variation: Option<Variation>,
-    /// The levels before and after each step, of a Brownian source.
+    /// The levels before and after each step of a Brownian source.
     pub steps: Vec<[f64; 2]>,
     /// The ends of the Brownian tree.
     pub range: [Option<f64>; 2],
@@ -36,7 +36,7 @@ pub struct Draws {
 /// The seeds that the first draw is turned towards.
 #[derive(Clone, Debug)]
 pub struct Variation {
-    /// One, or one a sample.
+    /// One seed, or one per sample.
     pub seeds: Vec<u64>,
     pub strength: f64,
     pub angle: Angle,
@@ -50,7 +50,7 @@ pub struct Call {
     pub values: Vec<f64>,
 }
 
-/// The numbers drawn, and what stands behind them.
+/// The numbers drawn, and what they were made from.
 #[derive(Clone, Debug, Default)]
 pub struct Drawn {
     pub calls: Vec<Call>,
@@ -64,7 +64,7 @@ pub struct Drawn {
 /// Draws all calls of a run.
 ///
 /// # Errors
-/// An option that is too large, or that does not fit the shapes; those of the source.
+/// For an option that is too large or does not fit the shapes, and those of the source.
 pub fn drawn(draws: &Draws) -> Result<Drawn> {
     // A size of 0 counts as 1, so that no product of some of the sizes is beyond the limit either.
     let count = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size.max(1)));
@@ -90,7 +90,7 @@ fn samples(shape: &[usize]) -> (usize, &[usize]) {
     shape.split_first().map_or((1, shape), |(&batch, sample)| (batch, sample))
 }
 
-/// Refuses a list that has not one entry a sample.
+/// Refuses a list that does not have one entry per sample.
 fn check_count(what: &'static str, expected: usize, found: usize) -> Result<(), NoiseError> {
     if expected == found { Ok(()) } else { Err(NoiseError::Count { what, expected, found }) }
 }
@@ -130,7 +130,7 @@ fn from_generators(draws: &Draws) -> Result<Drawn> {
     Ok(drawn)
 }
 
-/// The generators: one, or one a sample.
+/// The generators: one, or one per sample.
 fn generators(draws: &Draws, batch: usize) -> Result<Vec<Generator>> {
     let generators = draws.seeds.iter().map(|&seed| draws.source.generator(seed));
     let mut generators = generators.collect::<Result<Vec<_>, _>>()?;
@@ -147,7 +147,7 @@ fn generators(draws: &Draws, batch: usize) -> Result<Vec<Generator>> {
     Ok(generators)
 }
 
-/// Generators of other keys of JAX, made of those that they have.
+/// Replaces the JAX key of each generator by the keys made from it.
 fn with_keys(generators: Vec<Generator>, keys: impl Fn(JaxKey) -> Vec<JaxKey>) -> Result<Vec<Generator>> {
     let mut found = Vec::new();
     for generator in generators {
@@ -165,13 +165,13 @@ fn varied(draws: &Draws, variation: &Variation, values: &[f64]) -> Result<Vec<f6
         [one] if draws.per_sample => vec![*one; draws.seeds.len()],
         several => several.to_vec(),
     };
-    // A list of variation seeds is one for each sample, where the first seeds are.
+    // Variation seeds are one per sample where the seeds are.
     let expected = if draws.per_sample { draws.seeds.len() } else { 1 };
     check_count("variation seeds", expected, seeds.len())?;
     let other = Draws { seeds, variation: None, words: false, calls: vec![(shape.clone(), *dtype)], ..draws.clone() };
     let other = from_generators(&other)?;
     let other = other.calls.first().map_or(&[][..], |call| &call.values[..]);
-    // Samples are [C, H, W]; a tensor of three dimensions is one of them, unless it has a seed for each entry of the first.
+    // Samples are [C, H, W]; a tensor of three dimensions is one sample, unless each entry of its first dimension has a seed.
     let (batch, sample) =
         if draws.per_sample || draws.split || shape.len() > 3 { samples(shape) } else { (1, &shape[..]) };
     let sizes = match (sample, variation.angle) {
@@ -195,7 +195,7 @@ fn varied(draws: &Draws, variation: &Variation, values: &[f64]) -> Result<Vec<f6
     Ok(turned)
 }
 
-/// ComfyUI's draws, the first for samples of a larger batch.
+/// ComfyUI's draws, the first of them for chosen samples of a larger batch.
 fn with_batch_index(draws: &Draws, batch_index: &[usize]) -> Result<Drawn> {
     if draws.words || draws.variation.is_some() {
         let option = if draws.words { "--words" } else { "--variation-seed" };

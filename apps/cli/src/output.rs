@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-/// Windows that wait to be written, beside the one that is.
+/// Windows that may wait while another one is written.
 const WAITING: usize = 1;
 
 /// The next bytes of a tensor.
@@ -27,7 +27,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Begins a file with these tensors. From now on Ctrl-C only asks the work to stop.
+    /// Begins a file with these tensors. From now on, a first Ctrl-C only asks the work to stop.
     pub fn create(path: &Path, finite: FiniteArgs, tensors: Vec<Announced>) -> Outcome<Self> {
         let stream = TensorStream::create(path, tensors)?;
         interrupt::listen();
@@ -55,11 +55,11 @@ impl Output {
         let piece = (name.to_owned(), values.into_bytes());
         match &self.writer {
             Some((sender, _)) if sender.send(piece).is_ok() => Ok(()),
-            _ => Ok(self.written().map(drop)?), // which says why nobody takes it
+            _ => Ok(self.written().map(drop)?), // the error of the thread that writes
         }
     }
 
-    /// Waits until all is written, and has the file appear.
+    /// Waits until everything is written, and puts the file in place.
     pub fn finish(mut self) -> Outcome {
         Ok(self.written()?.finish()?)
     }
@@ -71,7 +71,7 @@ impl Output {
     }
 }
 
-/// A process must not end before the thread has removed what it began.
+/// The process must not end before the thread has removed an unfinished file.
 impl Drop for Output {
     fn drop(&mut self) {
         let _ = self.written();

@@ -1,4 +1,4 @@
-//! A progress bar that only appears when somebody is there to see it and the work is long enough to wonder about.
+//! A progress bar that appears only on a terminal, and only if the work takes a while.
 //!
 //! Scripts and logs stay free of control characters (no bar unless stderr is a terminal), and short runs do not flicker
 //! (no bar in the first second).
@@ -21,21 +21,21 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `total` steps of `what`, such as `"verifying"`.
+    /// Starts a bar of `total` steps of `what`, such as `"verifying"`.
     pub fn new(what: impl Into<String>, total: u64) -> Self {
         Self::with(what.into(), total, PATIENCE, stderr().is_terminal())
     }
 
     fn with(what: String, total: u64, patience: Duration, terminal: bool) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
-        // A template that does not parse would only cost the looks.
+        // If the template did not parse, the default style would do.
         let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(what);
         Self { bar, begun: Instant::now(), patience, terminal, shown: false }
     }
 
-    /// `steps` more are done.
+    /// Counts `steps` more as done.
     pub fn advance(&mut self, steps: u64) {
         if self.is_due() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());

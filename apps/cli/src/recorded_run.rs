@@ -1,4 +1,4 @@
-//! A recorded sampling run: the sample that it starts from and everything that the network and the dice said.
+//! A recorded sampling run: the sample that it starts from, the outputs of the network, and the noise that was drawn.
 
 use crate::known_region::{KnownRegion, asked, of_rows};
 use crate::report::Outcome;
@@ -12,7 +12,7 @@ use tweedie::table::Deviation;
 pub struct RecordedRun {
     /// The first sample, `[B, ...]`.
     pub initial: Array,
-    /// Outputs of the network, `[K, B, ...]`; of each sample its slices, one after the other.
+    /// Outputs of the network, `[K, B, ...]`; the slices of a sample follow each other.
     pub predictions: Array,
     /// Standard normal noise, `[at least as many as are drawn, B, ...]`; none where the sampler draws none.
     pub noises: Option<Array>,
@@ -20,7 +20,7 @@ pub struct RecordedRun {
     pub learned: Option<Array>,
     /// The region that is known, where there is one.
     pub known: Option<KnownRegion>,
-    /// 1 for the elements of the batch that a run changes, 0 for those that it leaves empty.
+    /// 1 for the elements of the batch that are kept after each call, 0 for those that are set to 0.
     pub kept: Option<Vec<f64>>,
     /// Tokens at levels of their own.
     pub tokens: Option<TokenLevels>,
@@ -60,7 +60,7 @@ impl RecordedRun {
     }
 }
 
-/// Puts the slices that lie on the last axis one after the other in each sample. The shape is then that of one slice.
+/// Moves the slices from the last axis, so that in each sample they follow each other. The shape is then that of one slice.
 fn in_slices(file: &TensorFile, predictions: &mut Array, slices: usize) -> Outcome<()> {
     let shape = predictions.shape.clone();
     let wide = shape.last().copied().unwrap_or(0);
@@ -80,7 +80,7 @@ fn in_slices(file: &TensorFile, predictions: &mut Array, slices: usize) -> Outco
     Ok(())
 }
 
-/// A mask over the leading axes of a batch, for each of its elements.
+/// Expands a mask over the leading axes of a batch to each of its elements.
 fn kept(file: &TensorFile, like: &Array) -> Outcome<Vec<f64>> {
     let mask = file.finite_floats("emit_mask")?;
     file.require(like.shape.starts_with(&mask.shape), "emit_mask", || {
@@ -90,12 +90,12 @@ fn kept(file: &TensorFile, like: &Array) -> Outcome<Vec<f64>> {
     Ok(mask.data.iter().flat_map(|&kept| std::iter::repeat_n(kept, each)).collect())
 }
 
-/// At least as many as are drawn.
+/// Reads the noises, at least as many as the sampler draws.
 fn noises(file: &TensorFile, drawn: usize, like: &Array) -> anyhow::Result<Array> {
     let noises = file.finite_floats("noises")?;
     file.require(noises.batch() >= drawn && noises.shape[1..] == like.shape, "noises", || {
         let wanted: Vec<usize> = [&[drawn], &like.shape[..]].concat();
-        format!("expected shape {wanted:?} (the sampler draws noise), found {:?}", noises.shape)
+        format!("expected shape {wanted:?} or more entries (noise that the sampler draws), found {:?}", noises.shape)
     })?;
     Ok(noises)
 }
@@ -115,6 +115,6 @@ fn first_sample(file: &TensorFile, shape: &[usize]) -> Outcome<Array> {
     })?;
     data.truncate(shape.iter().product());
     let first = Array { header: Header { name, shape: shape.to_vec(), dtype }, data };
-    file.within(first.require_finite())?; // the others are not looked at
+    file.within(first.require_finite())?; // the other entries are not used
     Ok(first)
 }

@@ -58,7 +58,7 @@ impl Engine {
     }
 }
 
-/// Converts what the solver keeps to clean samples: solvers in epsilon keep that in place of x0.
+/// Converts what the solver keeps to clean samples: solvers in epsilon keep epsilon instead of x0.
 fn in_x0(sampler: &Sampler, samples: &Values, kept: Values) -> Values {
     let keeps = sampler.keeps();
     if keeps == Quantity::X0 {
@@ -99,7 +99,7 @@ impl Adapter {
         Ok(Replayed { samples: stored(samples), clean: stored(clean) })
     }
 
-    /// Runs some samples through the whole loop, and appends what they were and what they became to each entry.
+    /// Runs some samples through the whole loop, and appends the samples and clean samples to each entry.
     fn replay_piece(&self, piece: &Piece<'_>, samples: &mut [Vec<u8>], clean: &mut [Vec<u8>]) -> Outcome {
         let total = piece.shape.total();
         let started = started(piece.sampler.start(), &piece.run.initial.data, values(&piece.run.noises));
@@ -125,7 +125,7 @@ impl Adapter {
                 Noise::Tensor(self.tensor(&noise)),
             )
         };
-        // The predictions are those of the tape, so no network is given the sample in its scale.
+        // The predictions are those of the tape, so no input is written for a network.
         let rows = front.rows();
         let of_tokens = piece.run.tokens.as_ref();
         let which = of_tokens.map(|tokens| {
@@ -163,7 +163,7 @@ impl Adapter {
     }
 }
 
-/// The sampler whose rows with two noises take their sum, since a tensor holds one.
+/// The sampler with rows of two noises changed to take their sum as one, since a tensor holds one noise.
 fn of_one_noise(sampler: &Sampler) -> Sampler {
     let mut sampler = sampler.clone();
     for call in sampler.calls_mut().iter_mut().filter(|call| call.row.second_z.0 != 0.0) {
@@ -182,7 +182,7 @@ struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// The noise of a call: one of the tape, or the sum of two.
+    /// The noise of a call: one of the tape, or the sum of two of them.
     fn noise(&self, call: &Call) -> Vec<f32> {
         let noises = values(&self.run.noises);
         let first = self.of(noises, call.noise);
@@ -195,18 +195,18 @@ impl Piece<'_> {
         first.iter().zip(&second).map(|pair| sum(pair) as f32).collect()
     }
 
-    /// The rows of their tokens in a call.
+    /// The rows of the samples' tokens in a call.
     fn rows_of<'a>(&self, tokens: &'a TokenLevels, call: usize) -> &'a [u32] {
         let elements = self.shape.elements as usize;
         tokens.of_call(call, self.first / elements, self.shape.batch as usize)
     }
 
-    /// Their part of an entry of a list; nothing where the list has no such entry.
+    /// The samples' part of an entry of a list; empty where the list has no such entry.
     fn of(&self, list: &[f64], entry: usize) -> Vec<f32> {
         self.slices_of(list, entry, 1)
     }
 
-    /// The same of a list whose samples have so many slices.
+    /// The same for a list whose samples have this many slices.
     fn slices_of(&self, list: &[f64], entry: usize, slices: usize) -> Vec<f32> {
         let place = (slices * (entry * self.run.total() + self.first), slices * self.shape.total() as usize);
         part(list, place).iter().map(|&value| value as f32).collect()
@@ -219,7 +219,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
     let mut samples = started(sampler.start(), &run.initial.data, values(&run.noises));
     let [mut clean, mut remembered] = [const { Vec::<f64>::new() }; 2];
     let slices = sampler.slices();
-    // What has a row of its own: a sample, or the runs of its tokens.
+    // The elements that share a row: a sample, or a run of a token.
     let tokens = run.tokens.as_ref();
     let piece = tokens.map_or(elements, |tokens| tokens.groups.run as usize);
     for (k, call) in sampler.calls().iter().enumerate() {
@@ -248,7 +248,7 @@ fn on_cpu(sampler: &Sampler, run: &RecordedRun) -> Replayed {
     Replayed { samples: Values::Double(samples), clean: Values::Double(clean) }
 }
 
-/// The sample of the first call: that on the tape, with the noise that is added before it.
+/// The sample of the first call: that of the tape, with the noise that is added before the call.
 fn started([of_sample, of_noise]: [f64; 2], initial: &[f64], noises: &[f64]) -> Vec<f64> {
     match of_noise {
         0.0 => initial.iter().map(|x| of_sample * x).collect(),
@@ -261,7 +261,7 @@ fn values(tensor: &Option<Array>) -> &[f64] {
     tensor.as_ref().map_or(&[], |array| &array.data)
 }
 
-/// A piece of a list, by where it starts and how long it is; nothing where the list does not reach.
+/// A piece of a list, by its start and length; empty where the list does not reach that far.
 fn part(list: &[f64], (start, length): (usize, usize)) -> &[f64] {
     list.get(start..start + length).unwrap_or_default()
 }

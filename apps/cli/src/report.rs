@@ -97,12 +97,12 @@ pub fn finish(result: Outcome, json: bool) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
     };
-    // Nothing is left to do when even the report cannot be written; the code still tells.
+    // Where even the report cannot be written, the exit code is all that is left.
     let _ = if json { say(failure.json()) } else { complain(&failure) };
     ExitCode::from(failure.code())
 }
 
-/// Parses the command line, or says what the process should exit with.
+/// Parses the command line, or returns the exit code of the process.
 ///
 /// Help goes to stdout and is a success. A usage error becomes one line like every other error, and JSON where
 /// `--json` is among the arguments.
@@ -117,15 +117,15 @@ pub fn parse<C: Parser>() -> Result<C, ExitCode> {
     })
 }
 
-/// A line on stdout, without the panic of `println!`.
+/// Prints a line on stdout, without the panic of `println!`.
 ///
-/// A reader that has seen enough (`tweedie ... | head -1`) is no error: the rest is dropped and the work goes on,
-/// because its files are still wanted.
+/// A reader that has closed the pipe (`tweedie ... | head -1`) is no error: the rest of the output is dropped and the work goes
+/// on, because its files are still wanted.
 pub fn say(line: impl fmt::Display) -> Outcome {
     forgive_closed_pipe(writeln!(io::stdout().lock(), "{line}"))
 }
 
-/// A warning on stderr, on one line; nothing stops when it cannot be written.
+/// Prints a warning on stderr, on one line; a failure to write it is ignored.
 pub fn warn(line: impl fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "warning: {line}");
 }
@@ -152,7 +152,7 @@ fn wants_json() -> bool {
     std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
-/// clap's paragraphs without the usage block, on one line.
+/// Returns clap's paragraphs without the usage block, on one line.
 fn usage_line(message: &str) -> String {
     let told = message
         .lines()

@@ -10,7 +10,7 @@ use tweedie::math::run::{Run, RunCompat, RunModel};
 /// The first bytes of a PNG.
 const PNG: &[u8] = b"\x89PNG";
 
-/// Bytes of a file at most: a picture with its workflow in it.
+/// The most bytes of a file, which may be a picture with a workflow in it.
 const MOST: u64 = 1 << 28;
 
 /// The run of a run file, of a workflow in its API form, or of a PNG that ComfyUI wrote. A workflow and a run file without a
@@ -24,13 +24,13 @@ pub fn open(path: &Path, model: Option<&str>, node: Option<&str>, compat: Option
     read().with_context(|| format!("--run {}", path.display()))
 }
 
-/// Whose numbers a run has, by the option `--compat`.
+/// The system that a run follows, by the option `--compat`.
 pub fn of_system(system: Option<System>) -> Result<Option<RunCompat>> {
     Ok(match system {
         None => None,
         Some(System::ComfyUi) => Some(RunCompat::ComfyUi),
         Some(System::Published) => Some(RunCompat::Published),
-        Some(System::Diffusers) => bail!("--compat diffusers: a run has the numbers of comfyui or the published ones"),
+        Some(System::Diffusers) => bail!("--compat diffusers: expected comfyui or published for a run"),
     })
 }
 
@@ -57,7 +57,7 @@ fn of_bytes(bytes: &[u8], model: Option<&str>, node: Option<&str>, compat: Optio
     }
 }
 
-/// The run of a run file. The kinds of guidance are read by the same names as the rest.
+/// The run of a run file. `compat` decides what the names of guidance mean, too.
 fn of_json(text: &str, compat: Option<RunCompat>) -> Result<Run> {
     let run = Run::from_json(text)?;
     let (Some(compat), Ok(Value::Object(mut map))) =

@@ -12,7 +12,7 @@ pub struct ReplayedRun {
     pub number: Number,
 }
 
-/// A tape that does not fit the run, or a run that does not exist: the user's to mend.
+/// A tape that does not fit the run, or a run that does not exist, is wrong input.
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         Failure::input(anyhow!(error))
@@ -24,7 +24,7 @@ impl Engine {
     pub fn replay_run(&self, run: &RunLoop, tape: &RunTape) -> Outcome<ReplayedRun> {
         let replayed = match self {
             Engine::Cpu => ReplayedRun { record: on_cpu(run, tape)?, number: Number::Double },
-            // Its steps follow from its errors, which the host has; or it has no result that a row can hold.
+            // An adaptive run chooses its steps on the host; a run whose end is not finite has no result that a row can hold.
             Engine::Gpu(adapter) if run.is_adaptive() || !run.end().is_finite() => {
                 ReplayedRun { record: on_cpu(run, tape)?, number: Number::Stored(adapter.storage) }
             }
@@ -34,7 +34,9 @@ impl Engine {
         };
         let (used, found) = (replayed.record.call_x.len(), tape.calls());
         if run.is_adaptive() && used != found {
-            return Err(Failure::input(anyhow!("expected {used} outputs, as many as the run asks for; found {found}")));
+            return Err(Failure::input(anyhow!(
+                "tensor `model_outputs`: expected {used} outputs (one for each call of the run), found {found}"
+            )));
         }
         Ok(replayed)
     }

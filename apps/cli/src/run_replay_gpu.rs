@@ -76,7 +76,7 @@ impl Adapter {
     }
 }
 
-/// A run that cannot be recorded is computed on the CPU.
+/// Classifies an error; for a run that cannot be recorded, it asks for `--on cpu`.
 fn loop_failure(error: Error) -> Failure {
     match error {
         Error::Loop(LoopError::Unsupported { what, .. }) => {

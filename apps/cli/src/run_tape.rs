@@ -1,4 +1,4 @@
-//! The tensors of a recorded run: all that a run of a run file needs but its network.
+//! The tensors of a recorded run: everything that a run of a run file needs, except for its network.
 
 use crate::report::Outcome;
 use anyhow::anyhow;
@@ -19,7 +19,7 @@ pub struct RunTape {
     noises: Option<Array>,
 }
 
-/// The names of a tensor: ours, and others that it may have.
+/// The names of a tensor: ours first, then others that it may have.
 type Names = &'static [&'static str];
 
 const OUTPUTS: [Names; 4] = [
@@ -29,7 +29,7 @@ const OUTPUTS: [Names; 4] = [
     &["fourth_outputs"],
 ];
 
-/// A mask of one channel, or of a resolution that divides that of the samples, spread over them; another one as it is.
+/// Spreads a mask of one channel, or of a resolution that divides that of the samples, over them; returns any other unchanged.
 fn spread(mut mask: Array, shape: &[usize]) -> Array {
     if let Ok(data) = spread_mask(&mask.data, &mask.header.shape, shape) {
         mask.data = data;
@@ -128,7 +128,7 @@ impl RunTape {
         }
     }
 
-    /// The outputs of a call; empty where a tensor is not there.
+    /// The outputs of a call; empty where a tensor is missing.
     pub fn outputs(&self, call: usize) -> Result<[&[f64]; 4], RunError> {
         let [a, b, c, d] = &self.outputs;
         let of = |array| entry(array, call, self.total());
@@ -152,7 +152,7 @@ fn asked(run: &RunLoop) -> Outcome<[bool; 3]> {
     Ok(asked)
 }
 
-/// An entry of a list of tensors; nothing of a list that is not there.
+/// An entry of a list of tensors; empty for a list that is missing.
 fn entry(array: &Option<Array>, call: usize, total: usize) -> Result<&[f64], RunError> {
     let Some(array) = array else { return Ok(&[]) };
     let begin = call.saturating_mul(total);

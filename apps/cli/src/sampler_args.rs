@@ -1,6 +1,6 @@
 //! The options that describe a sampler, and the sampler that they add up to.
 //!
-//! As for schedules, an option that the sampler has no use for is an error: who gives it believes that it does something.
+//! As for schedules, an option that the sampler does not use is an error: whoever gives it believes that it has an effect.
 
 use crate::class_args::ClassArgs;
 use crate::model_args::ModelArgs;
@@ -24,14 +24,14 @@ pub fn sampler_entry(text: &str) -> Result<SamplerEntry, String> {
     find(&Sampler::CATALOGUE, text)
 }
 
-/// A system whose numbers are wanted.
+/// The system whose results are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum System {
-    /// The papers: the default of all but runs (--run FILE)
+    /// The papers; the default, except for runs
     Published,
-    /// The classes of diffusers 0.42.1; not in runs
+    /// The classes of diffusers 0.42.1; not for runs
     Diffusers,
-    /// ComfyUI: the default of runs, and of runs alone
+    /// ComfyUI; for runs alone, where it is the default
     #[value(name = "comfyui")]
     ComfyUi,
 }
@@ -48,16 +48,16 @@ pub enum Final {
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Sampler")]
 pub struct SamplerArgs {
-    /// Which sampler; each command has an option of its own for it, `--sampler`.
+    /// The sampler; each command has its own `--sampler` option.
     #[arg(skip)]
     pub sampler: Option<SamplerEntry>,
 
-    /// Compute what this system computes where that is not what the papers say: diffusers; a run (--run FILE) computes what
-    /// comfyui does, or with published what the papers say
+    /// Compute what this system computes where it differs from the papers: diffusers; for a run (--run FILE) comfyui, or
+    /// published for what the papers say
     #[arg(long, value_name = "SYSTEM")]
     pub compat: Option<System>,
 
-    /// Number of steps; with --compat diffusers it may stand beside a list of as many
+    /// Number of steps; with --compat diffusers, also next to a list of that many timesteps or sigmas
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
 
@@ -69,20 +69,20 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "T,..", value_delimiter = ',', allow_negative_numbers = true)]
     pub times: Vec<f64>,
 
-    /// Take the last steps only, from a noised picture on: this part of them, 0 to 1 (image to image)
+    /// Image to image: take only this last part of the steps, 0 to 1, starting from a noised picture
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub strength: Option<f64>,
 
-    /// The first step to take, from 0: the input is a sample at its level (`begin_index`)
+    /// The first step to take, from 0; the run starts from a sample at the level of that step
     #[arg(long, value_name = "N")]
     pub begin_index: Option<usize>,
 
-    /// The step before which the run ends, at its level
+    /// The step to stop before, from 0; the run ends at the level of that step
     #[arg(long, value_name = "N")]
     pub end_index: Option<usize>,
 
-    /// The timesteps as guided-diffusion chooses them, instead of --steps: so many from each section (10,15,20), or by one
-    /// stride (ddim25)
+    /// The timesteps as guided-diffusion chooses them, instead of --steps: a number from each section (10,15,20), or at
+    /// one stride (ddim25)
     #[arg(long, value_name = "SECTIONS")]
     pub sections: Option<Sections>,
 
@@ -90,7 +90,7 @@ pub struct SamplerArgs {
     #[arg(long, value_parser = one_of(Placement::CATALOGUE, is_spacing))]
     pub spacing: Option<Placement>,
 
-    /// Leading spacing: what is added to each timestep (`steps_offset`) [default: 0]
+    /// Leading spacing: a number to add to each timestep (`steps_offset`) [default: 0]
     #[arg(long, value_name = "N")]
     pub offset: Option<usize>,
 
@@ -99,12 +99,12 @@ pub struct SamplerArgs {
         "Quantity that the network predicts", "epsilon, or flow for the flow samplers"))]
     pub prediction: Option<Quantity>,
 
-    /// Scale of samples [default: that of the model, or of the sampler]
+    /// Scale of the samples [default: that of the model, or of the sampler]
     #[arg(long, value_parser = one_of(Scale::CATALOGUE, |_| true))]
     pub scale: Option<Scale>,
 
-    /// Place the noise levels by sigma = noise/signal (of a flow, by its time) instead of by timestep: a rule; or the sigmas
-    /// themselves, from noisy to clean, instead of --steps: 14.6,3,1
+    /// Place the noise levels by sigma = noise/signal (for a flow, by its time) instead of by timestep: a rule, or, instead of
+    /// --steps, the sigmas themselves, from noisy to clean: 14.6,3,1
     #[arg(long, value_name = "RULE|SIGMA,..", value_parser = SigmasParser, allow_negative_numbers = true)]
     pub sigmas: Option<Sigmas>,
 
@@ -124,12 +124,12 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "END")]
     pub r#final: Option<Final>,
 
-    /// ddim, euler-ancestral and repaint: how much of the posterior's noise is drawn, 0 to 1; tcd: its gamma
-    /// [default: 0; euler-ancestral and repaint: 1; tcd: 0.3]
+    /// The part of the posterior's noise that is drawn, 0 to 1: ddim, dpm++-2s [default: 0], dpm++-sde, euler-ancestral,
+    /// dpm2-ancestral, repaint [default: 1]; tcd: its gamma [default: 0.3]
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub eta: Option<f64>,
 
-    /// ddim: let epsilon follow from the clipped x0, as guided-diffusion does
+    /// ddim: compute epsilon again from the clipped x0, as guided-diffusion does
     #[arg(long)]
     pub rederive_epsilon: bool,
 
@@ -149,7 +149,8 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "threshold")]
     pub threshold_max: Option<f64>,
 
-    /// dpm++, unipc and deis: the order, 1 to 3 [default: 2]; lms, ipndm and pndm: 1 to 4 [default: 4]
+    /// The order, 1 to 3: unipc, deis and dpm++ but dpm++-sde [default: 2; dpm++-3m: 3]; 1 to 4: lms, ipndm, pndm, f-pndm
+    /// [default: 4] and sa-solver [default: 2]
     #[arg(long, value_name = "N")]
     pub order: Option<usize>,
 
@@ -157,19 +158,19 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "TYPE", value_parser = one_of(SolverKind::CATALOGUE, |_| true))]
     pub solver_type: Option<SolverKind>,
 
-    /// sa-solver: the clean samples that its corrector uses, 0 (none) to 4 [default: 2]
+    /// sa-solver: the number of clean samples that its corrector uses, 0 (no corrector) to 4 [default: 2]
     #[arg(long, value_name = "N")]
     pub corrector_order: Option<usize>,
 
-    /// sa-solver: its noise between the two ends, 1 for as much as the posterior's [default: 1]
+    /// sa-solver: the noise that is added in the middle of a run, timesteps 200 to 800 of 1000; 1 is the posterior's [default: 1]
     #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
     pub tau: Option<f64>,
 
-    /// repaint: the steps that a jump goes back [default: 10]
+    /// repaint: the number of steps that a jump goes back [default: 10]
     #[arg(long, value_name = "N")]
     pub jump_length: Option<usize>,
 
-    /// repaint: how often each level is reached from above; 1 for no jumps [default: 10]
+    /// repaint: how many times each level is reached from above; 1 for no jumps [default: 10]
     #[arg(long, value_name = "N")]
     pub jump_n_sample: Option<usize>,
 
@@ -177,23 +178,23 @@ pub struct SamplerArgs {
     #[arg(long)]
     pub no_corrector: bool,
 
-    /// lcm and tcd: how many steps the model was distilled from [default: 50]
+    /// lcm and tcd: the number of steps that the model was distilled from [default: 50]
     #[arg(long, value_name = "N")]
     pub original_steps: Option<usize>,
 
-    /// Flow samplers: how far times are shifted towards noise [default: 1, not at all]
+    /// Flow samplers: the shift of times towards noise; 1 is none [default: that of the model, else 1; pi-flow: 5]
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub shift: Option<f64>,
 
-    /// Flow samplers: the logarithm of the shift; with --config, what dynamic shifting needs
+    /// Flow samplers: the logarithm of the shift, which the dynamic shifting of a --config needs
     #[arg(long, value_name = "MU", allow_negative_numbers = true, conflicts_with = "shift")]
     pub mu: Option<f64>,
 
-    /// Flow models whose shift follows from the size of the picture: its tokens, instead of --mu
+    /// Flow models whose shift follows from the size of the picture: its number of tokens, instead of --mu
     #[arg(long, value_name = "N", conflicts_with_all = ["shift", "mu"])]
     pub tokens: Option<f64>,
 
-    /// euler: noise that is added on the way, spread over the steps (churn of Karras et al.)
+    /// euler: the churn of Karras et al.: noise that is added on the way, spread over the steps
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub s_churn: Option<f64>,
 
@@ -205,7 +206,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "SIGMA", allow_negative_numbers = true, requires = "s_churn")]
     pub s_tmax: Option<f64>,
 
-    /// Factor of the noise that euler-ancestral draws, and of churned noise [default: 1]
+    /// Factor of the noise that euler-ancestral and consistency draw, and of the noise of --s-churn [default: 1]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub s_noise: Option<f64>,
 
@@ -214,7 +215,7 @@ pub struct SamplerArgs {
 }
 
 impl SamplerArgs {
-    /// Name for people.
+    /// The sampler's name, for people.
     pub fn title(&self, model: &ModelArgs) -> String {
         match (&self.sampler, &model.config) {
             (Some(entry), _) => entry.name.to_owned(),
@@ -229,7 +230,7 @@ impl SamplerArgs {
         self.clip.map(Clip::Range).or(threshold)
     }
 
-    /// Whose numbers are wanted.
+    /// The system whose results are computed.
     pub fn compat(&self) -> Compat {
         match self.compat {
             Some(System::Diffusers) => Compat::Diffusers,

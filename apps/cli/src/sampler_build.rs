@@ -11,18 +11,18 @@ use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::sampler::{Corrector, Sampler, Scale};
 use tweedie::math::{Model, Placement, Process};
 
-/// The message where nothing says how many steps there are.
+/// The error where no option says how many steps there are.
 const NO_STEPS: &str = "expected --steps N or --timesteps T,..";
 
 impl SamplerArgs {
-    /// The sampler that the options add up to, and the model that it samples, which [`open`](Self::open) opened.
+    /// Builds the sampler that the options describe, and returns the model that it samples, which [`ModelArgs::open`] opened.
     pub fn sampler(&self, model: &Opened<'_>) -> Outcome<(Sampler, Model)> {
         if self.prediction.is_some() && (model.scheduler.is_some() || model.args.model.is_some()) {
             let why = "--prediction contradicts --config or --model, which says what the network predicts";
             return Err(Failure::input(anyhow!(why)));
         }
         if self.compat == Some(System::ComfyUi) {
-            let why = "--compat comfyui: a run alone has the numbers of ComfyUI (--run FILE)";
+            let why = "--compat comfyui is for runs alone (--run FILE)";
             return Err(Failure::input(anyhow!(why)));
         }
         Ok(match (self.sampler, &model.scheduler) {
@@ -33,7 +33,7 @@ impl SamplerArgs {
     }
 
     fn named(&self, entry: SamplerEntry, opened: &Opened<'_>) -> Result<(Sampler, Model)> {
-        // A placement by sigmas hides a spacing, which some samplers do not use at all.
+        // A placement by sigmas would hide a spacing that the sampler does not use.
         if self.spacing.is_some() && !uses(entry, "spacing") {
             bail!("--spacing means nothing to the {}", entry.title());
         }
@@ -46,7 +46,7 @@ impl SamplerArgs {
         Ok((sampler, model))
     }
 
-    /// The model that the options describe, of which a sampler of flows says something too.
+    /// The model that the options describe; a sampler of flows implies a flow.
     fn model(&self, entry: SamplerEntry, opened: &Opened<'_>) -> Result<Model> {
         let args = opened.args;
         let exploding = self.scale.unwrap_or(entry.make.scale()) == Scale::VarianceExploding;
@@ -128,7 +128,7 @@ impl SamplerArgs {
     }
 }
 
-/// A rule for the times of a flow, with the shift of the model.
+/// The placement; a rule for the times of a flow gets the shift of the model.
 fn of_model(placement: Placement, model: &Model) -> Placement {
     let shift = match model.placement() {
         Some(Placement::FlowTimes { shift } | Placement::FlowEnds { shift }) => shift,
@@ -149,7 +149,7 @@ fn refusal(error: &CatalogError) -> Error {
     }
 }
 
-/// The same of a configuration.
+/// The same for the error of a configuration.
 fn config_refusal(error: &ConfigError) -> Error {
     match error {
         ConfigError::Catalog(error) => refusal(error),

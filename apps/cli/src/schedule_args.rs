@@ -1,7 +1,7 @@
 //! The options that describe a noise schedule, and the schedule that they build.
 //!
-//! A contradiction is an error in words: an option that is silently ignored would let somebody believe that they
-//! have measured a schedule which never existed.
+//! Options that contradict each other are an error: if one were ignored silently, users would believe that they had measured a
+//! schedule that never existed.
 
 use std::path::{Path, PathBuf};
 
@@ -23,26 +23,26 @@ const CUSTOM: &str = "custom";
 /// Other names of [`CUSTOM`].
 const TRAINED_BETAS: &str = "trained_betas";
 
-/// The schedule where nothing is said.
+/// The default schedule.
 const USUAL: &str = "linear";
 
 /// The options that describe a noise schedule.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Noise schedule (must be the one that the model was trained with)")]
 pub struct ScheduleArgs {
-    /// Growth of the noise from timestep to timestep
+    /// The noise schedule: how noise grows from timestep to timestep
     ///
     /// linear: DDPM. scaled-linear: Stable Diffusion. cosine: improved DDPM, called squaredcos_cap_v2 in diffusers.
     /// linear-scaled: linear, multiplied by 1000/T, as in guided-diffusion. sigmoid: diffusers' sigmoid of betas.
     /// sigmoid-abar: Jabri et al. laplace: as diffusers computes it; laplace-paper: as its paper defines it.
-    /// custom: read from --betas. `tweedie list schedules` has them all. Upper or lower case, `-` or `_`; the names used by
-    /// diffusers and guided-diffusion are understood too. [default: linear, or custom with --betas]
+    /// custom: read from --betas. `tweedie list schedules` has them all. Case and `-` or `_` do not matter; the names that
+    /// diffusers and guided-diffusion use are understood too. [default: linear, or custom with --betas]
     #[arg(long, value_name = "NAME", alias = "beta-schedule",
           value_parser = |text: &str| named(&Schedule::CATALOGUE, text))]
     pub schedule: Option<&'static str>,
 
     /// T, the number of noise levels that the model was trained on; timesteps run from 0 (almost clean) to T-1 (almost
-    /// pure noise) [default: 1000, or as many as --betas holds]
+    /// pure noise) [default: 1000, or the length of --betas]
     #[arg(long, value_name = "T", alias = "num-train-timesteps",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_TIMESTEPS)))]
     pub train_timesteps: Option<u32>,
@@ -67,8 +67,8 @@ pub struct ScheduleArgs {
     #[arg(long, value_name = "TAU", allow_negative_numbers = true)]
     pub sigmoid_tau: Option<f64>,
 
-    /// Rescale so that the last timestep is pure noise, without any trace of the picture (zero terminal SNR); an epsilon
-    /// prediction says nothing about the picture there, v does
+    /// Rescale so that the last timestep is pure noise, without any trace of the picture (zero terminal SNR); there, an
+    /// epsilon prediction says nothing about the picture, but v does
     #[arg(long, alias = "rescale-betas-zero-snr")]
     pub zero_terminal_snr: bool,
 
@@ -98,7 +98,7 @@ impl ScheduleArgs {
         self.build_from(&Schedule::CATALOGUE)
     }
 
-    /// The same with the schedules of a catalogue.
+    /// The same, with the schedules of a catalogue.
     pub fn build_from(&self, catalogue: &Catalogue<Make<Schedule>>) -> Result<Schedule> {
         let (name, mut numbers) = (self.name()?, self.numbers());
         if name == CUSTOM {
@@ -143,7 +143,7 @@ impl ScheduleArgs {
         })
     }
 
-    /// The numbers that shape some schedules only, as far as they are given.
+    /// The given numbers that only some schedules have.
     fn numbers(&self) -> Vec<(&'static str, f64)> {
         let numbers = [
             ("beta_start", self.beta_start),
@@ -155,7 +155,7 @@ impl ScheduleArgs {
         numbers.into_iter().filter_map(|(name, number)| Some((name, number?))).collect()
     }
 
-    /// Reads the file of `--betas`, and then builds its schedule.
+    /// Reads the file of `--betas`, and builds its schedule.
     fn custom(&self) -> Result<Result<Schedule, ScheduleError>> {
         let path = self.betas.as_deref().context("--schedule custom needs --betas FILE")?;
         let Array { header: Header { name, .. }, data } = read_custom(path).context("--betas")?;

@@ -1,7 +1,7 @@
-//! Text on a bitmap, with fonts that travel inside the binary: no system font, so it looks the same everywhere.
+//! Text on a bitmap, with fonts that are built into the binary, so that it looks the same everywhere.
 //!
 //! The typeface is Ubuntu Light (Ubuntu font licence), Hack where it lacks a glyph. An underscore lowers the one
-//! character after it, so that `x_t` reads as on paper; two are one underscore, as [`plain`] writes it.
+//! character after it, so that `x_t` is set as in print; two underscores are one, as [`plain`] writes it.
 
 use ab_glyph::{Font, FontRef, Glyph, GlyphId, ScaleFont, point};
 use anyhow::{Context, Result};
@@ -37,7 +37,7 @@ impl TextPainter {
         Ok(Self { fonts: [load(epaint_default_fonts::UBUNTU_LIGHT)?, load(epaint_default_fonts::HACK_REGULAR)?] })
     }
 
-    /// Draws a text. `y` is its base line; what falls outside of the image is cut off.
+    /// Draws a text. `y` is its baseline; what falls outside the image is cut off.
     pub fn draw(&self, image: &mut RgbImage, text: &str, (x, y): (f32, f32), ink: Ink, align: Align) {
         let (glyphs, width) = self.lay_out(text, ink.size);
         let left = match align {
@@ -80,19 +80,19 @@ impl TextPainter {
         (glyphs, x)
     }
 
-    /// The first font that knows the letter; the first one's empty box where none does.
+    /// The first font that has the letter; the empty box of the first font where none does.
     fn glyph(&self, letter: char) -> (usize, GlyphId) {
         let ids = self.fonts.iter().map(|font| font.glyph_id(letter)).enumerate();
         ids.clone().find(|(_, id)| id.0 != 0).unwrap_or((0, GlyphId(0)))
     }
 }
 
-/// A name that is drawn as it is spelt.
+/// Escapes a name, so that it is drawn as it is spelt.
 pub fn plain(name: &str) -> String {
     name.replace('_', "__")
 }
 
-/// Lays `cover` of a colour over a pixel, if it is inside.
+/// Blends a colour into a pixel with coverage `cover`, if the pixel is inside the image.
 pub fn blend(image: &mut RgbImage, x: i64, y: i64, colour: [u8; 3], cover: f32) {
     let inside = u32::try_from(x).ok().zip(u32::try_from(y).ok());
     if let Some(Rgb(pixel)) = inside.and_then(|(x, y)| image.get_pixel_mut_checked(x, y)) {

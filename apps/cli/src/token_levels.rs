@@ -1,4 +1,4 @@
-//! Tokens, frames or channels of a recorded run that are at levels of their own.
+//! Tokens, frames or channels of a recorded run at levels of their own.
 
 use crate::report::Outcome;
 use anyhow::Context;
@@ -8,10 +8,10 @@ use tweedie::math::{NoiseLevel, Sampler};
 use tweedie::table::StepRow;
 use tweedie::{Groups, Model};
 
-/// The greatest difference between the coefficients of a sampler's step and those of Euler's method: rounding of f64.
+/// The largest difference between the coefficients of a sampler's step and those of Euler's method that counts as rounding.
 const ROUNDING: f64 = 1e-12;
 
-/// A sigma that is nearer to that of the loop counts as the same (the condition pipelines of LTX-Video).
+/// A sigma within this distance of the loop's counts as the same (the condition pipelines of LTX-Video).
 const NEAR: f64 = 1e-6;
 
 /// Rows of Euler's method, by call, sample and group.
@@ -81,14 +81,14 @@ impl TokenLevels {
     }
 }
 
-/// The levels of tokens that are known to some degree, and whether they move: a token is never noisier than it is known.
+/// The levels of tokens that are known to some degree `k`, and whether they move: the sigma of a token is at most `1 - k`.
 fn conditioned(model: &Model, sampler: &Sampler, conditioning: &Array) -> anyhow::Result<Vec<(NoiseLevel, bool)>> {
     let sigmas = sampler.calls().iter().map(|call| call.level.sigma());
     let tokens = sigmas.flat_map(|sigma| conditioning.data.iter().map(move |known| (sigma, 1.0 - known)));
     tokens.map(|(sigma, own)| Ok((model.level_of_sigma(sigma.min(own))?, sigma - NEAR < own))).collect()
 }
 
-/// The row of a token at this level: to the next cleaner level of the loop, or to its own.
+/// The row of a token at this level: to the next cleaner level of the loop, or, if it does not move, to its own.
 fn row(model: &Model, sampler: &Sampler, level: NoiseLevel, moves: bool) -> anyhow::Result<StepRow> {
     let below = || sampler.level_below(level).map_or_else(|| model.level_of_sigma(0.0), Ok);
     Ok(model.euler_step(level, if moves { below()? } else { level })?)
@@ -112,7 +112,7 @@ fn require_euler(file: &TensorFile, model: &Model, sampler: &Sampler) -> Outcome
     Ok(())
 }
 
-/// The groups of an array `[.., groups]`, or of the rank of a sample with one axis that is not 1.
+/// The groups of an array of shape `[.., groups]`, or of the rank of a sample with one axis that is not 1.
 fn groups(file: &TensorFile, name: &str, array: &Array, leading: &[usize], like: &Header) -> Outcome<Groups> {
     let sample = &like.shape[1..];
     let own = array.shape.strip_prefix(leading);
@@ -128,7 +128,10 @@ fn groups(file: &TensorFile, name: &str, array: &Array, leading: &[usize], like:
     file.require(axis.is_some(), name, || {
         let tokens = sample.first().copied().unwrap_or(1);
         let expected: Vec<usize> = leading.iter().copied().chain(once(tokens)).collect();
-        format!("expected shape {expected:?}, or one axis of a sample beside ones, found {:?}", array.shape)
+        format!(
+            "expected shape {expected:?}, or that of a sample with all axes but one of size 1, found {:?}",
+            array.shape
+        )
     })?;
     let axis = axis.unwrap_or(0);
     let count = own.map_or(1, |own| own.iter().product::<usize>());

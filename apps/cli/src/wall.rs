@@ -1,7 +1,7 @@
 //! The wall of the samplers of a run: what each makes of the same noise, as pictures side by side.
 //!
 //! The data are two arms of a spiral in the plane, and the network is perfect (crate `networks`). Every run is recorded whole and
-//! computed on the adapter. What a sampler does wrong is seen: arms that are too thin, blurred, or broken into beads.
+//! computed on the adapter. The errors of a sampler are visible: arms that are too thin, blurred, or broken into beads.
 
 use crate::engine::{Adapter, front_failure, gpu_failure};
 use crate::filmstrip::{Caption, Filmstrip, Row};
@@ -19,13 +19,13 @@ use tweedie::{Loop, LoopTensors, Shape, Tensor};
 
 /// The points of a picture.
 const POINTS: u32 = 8192;
-/// The Gaussians of an arm, from the first radius to the last in so many turns. Each coordinate has a deviation near 1.
+/// The Gaussians of an arm, from the first radius to the last in `TURNS` turns. Each coordinate has a deviation near 1.
 const ARM: u32 = 40;
 const RADII: [f32; 2] = [0.5, 1.9];
 const TURNS: f32 = 0.8;
 const DEVIATION: f32 = 0.06;
 
-/// The side of a picture in pixels, and the half of it in the plane.
+/// The side of a picture in pixels, and half of it in the plane.
 const SIDE: u32 = 160;
 const REACH: f32 = 2.3;
 /// The height of the curve below it.
@@ -80,13 +80,13 @@ fn start_noise(seed: u64) -> Vec<f64> {
     key.stream(key.stream.wrapping_sub(1)).reference(POINTS as usize, 2)
 }
 
-/// Draws of the data themselves.
+/// Draws from the data themselves.
 fn exact(data: &Mixture, seed: u64) -> Vec<f32> {
     let means = data.means().collect::<Vec<_>>().concat();
     start_noise(seed).iter().zip(means.iter().cycle()).map(|(normal, mean)| mean + DEVIATION * *normal as f32).collect()
 }
 
-/// A run that is recorded whole, and its points.
+/// Records a run whole on the adapter, and returns its points.
 fn on_gpu(adapter: &Adapter, card: &Card, data: &Mixture, seed: u64) -> Outcome<Vec<f32>> {
     let Adapter { gpu, context, .. } = adapter;
     let shape = Shape::new(POINTS, 2);
@@ -115,7 +115,7 @@ fn on_gpu(adapter: &Adapter, card: &Card, data: &Mixture, seed: u64) -> Outcome<
     Ok(bytemuck::pod_collect_to_vec(&bytes))
 }
 
-/// A run that chooses its own steps, whose calls no network can be told ahead.
+/// Computes a run that chooses its own steps on the host, since its calls are not known ahead.
 fn on_host(card: &Card, data: &Mixture, seed: u64) -> Outcome<Vec<f32>> {
     let (model, noise) = (card.run.model(), start_noise(seed));
     let inputs = RunInputs { noise: Some(&noise), ..RunInputs::default() };
@@ -133,7 +133,7 @@ fn shown(distance: Option<f64>) -> Option<f64> {
     distance.filter(|distance| distance.is_finite() && *distance > 0.0)
 }
 
-/// The points as light, and the distances as a curve below.
+/// Draws the points by brightness, and the distances as a curve below.
 fn picture(points: &[f32], distances: &[Option<f64>], [least, most]: [f64; 2]) -> Picture {
     let mut image = RgbImage::from_pixel(SIDE, SIDE + STRIP, Rgb(GROUND));
     let scale = SIDE as f32 / (2.0 * REACH);
@@ -145,7 +145,7 @@ fn picture(points: &[f32], distances: &[Option<f64>], [least, most]: [f64; 2]) -
             counts[(y * SIDE as f32 + x) as usize] += 1.0;
         }
     }
-    // A point among few shows, and many do not drown the others.
+    // Single points are visible, and many do not drown the others.
     let bright = |count: f32| 1.0 - (-0.45 * count).exp();
     for (count, pixel) in counts.iter().zip(image.pixels_mut()) {
         let part = bright(*count);
@@ -168,7 +168,7 @@ fn picture(points: &[f32], distances: &[Option<f64>], [least, most]: [f64; 2]) -
     Picture::from_colours(&colours)
 }
 
-/// A line with soft edges.
+/// Draws a line with soft edges.
 fn segment(image: &mut RgbImage, [from, to]: [[f64; 2]; 2]) {
     let along = [to[0] - from[0], to[1] - from[1]];
     let square = along[0].powi(2) + along[1].powi(2);
@@ -182,7 +182,7 @@ fn segment(image: &mut RgbImage, [from, to]: [[f64; 2]; 2]) {
     }
 }
 
-/// The table of the pictures, row by row.
+/// Draws the table of the pictures, row by row.
 fn draw(pictures: &[(String, Picture)], subtitle: String) -> Result<RgbImage> {
     let columns = pictures.len().min(COLUMNS);
     let blank = || (String::new(), picture(&[], &[], [0.0; 2]));

@@ -1,23 +1,23 @@
-//! Windows of a batch: as many whole samples as are computed at once, or a part of one that is larger than that.
+//! Windows of a batch: the whole samples that are computed at once, or a part of a sample that is larger than a window.
 //!
 //! A command reads, computes and writes one window after the other, so that its memory does not grow with its file. Results are
-//! those of the whole batch; only the loss of a sample that is cut is added up in another order.
+//! those of the whole batch; only the loss of a sample that is cut is summed in another order.
 
 use crate::report::Failure;
 use anyhow::anyhow;
 use std::ops::Range;
 use tweedie::Shape;
 
-/// Elements of a window: 8 MiB of f32, some milliseconds of work on a CPU, beside which a submit and its wait are little.
+/// Elements of a window: 8 MiB of f32, a few milliseconds of work on a CPU, next to which the cost of a submit is small.
 const ELEMENTS: usize = 2 << 20;
 
 /// Consecutive elements of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     pub samples: Range<usize>,
-    /// Those of each sample; all of them where there are several samples.
+    /// The elements of each sample; all of them where there are several samples.
     pub elements: Range<usize>,
-    /// Elements that a whole sample has.
+    /// Elements of a whole sample.
     pub per_sample: usize,
 }
 
@@ -36,23 +36,23 @@ impl Window {
         Self { samples: 0..batch, elements: 0..per_sample, per_sample }
     }
 
-    /// Its elements in the whole tensor.
+    /// Its range of elements in the whole tensor.
     pub fn range(&self) -> Range<usize> {
         let start = self.samples.start * self.per_sample + self.elements.start;
         start..start + self.samples.len() * self.elements.len()
     }
 
-    /// The entries of its samples, of a list with one for each sample of the batch.
+    /// The entries of its samples in a list with one for each sample of the batch.
     pub fn entries<'a, T>(&self, list: &'a [T]) -> &'a [T] {
         list.get(self.samples.clone()).unwrap_or_default()
     }
 
-    /// A number for each of its samples, as a window of a tensor of such numbers.
+    /// Its window in a tensor with one number for each sample.
     pub fn of_samples(&self) -> Self {
         Self { samples: self.samples.clone(), elements: 0..1, per_sample: 1 }
     }
 
-    /// The part of a sample that it has: 1 for whole samples.
+    /// The fraction of a sample that it holds: 1 for whole samples.
     pub fn part(&self) -> f64 {
         self.elements.len() as f64 / self.per_sample as f64
     }
@@ -62,12 +62,12 @@ impl Window {
         self.elements.end == self.per_sample
     }
 
-    /// The error of one that has no shape.
+    /// The error for a window that has no shape.
     pub fn too_large(&self) -> Failure {
         Failure::input(anyhow!("expected at most {} elements in a sample, found {}", u32::MAX, self.per_sample))
     }
 
-    /// Its shape; `None` where the library has none so large.
+    /// Its shape; `None` if it is too large for one.
     pub fn shape(&self) -> Option<Shape> {
         let [samples, elements] = [self.samples.len(), self.elements.len()].map(u32::try_from);
         Some(Shape::new(samples.ok()?, elements.ok()?))

@@ -1,4 +1,4 @@
-//! `tweedie bench`: the speed of the ops on an adapter, against a copy of as many bytes and against other programs.
+//! `tweedie bench`: the speed of the ops on an adapter, compared with a copy of as many bytes and with other programs.
 
 use crate::engine::gpu_failure;
 use crate::interrupt;
@@ -24,10 +24,10 @@ use tweedie_bench::workloads::{WORKLOADS, Workload};
 
 /// Measure the ops on your adapter against a plain copy, and against other programs
 ///
-/// For each op, storage and workload: the time on the device (by timestamp queries where the adapter has them, else wall
-/// time around a submit; the table says which), beside copy_buffer_to_buffer and a streaming copy shader that move as many
-/// bytes in the same run. The buffers change with every run, so that no cache answers for memory. Ctrl-C stops after the
-/// current row (exit code 130).
+/// For each op, storage and workload, measures the time on the device (by timestamp queries where the adapter has them, else
+/// wall time around a submit; the table says which), and in the same run that of copy_buffer_to_buffer and of a streaming copy
+/// shader that move as many bytes. Each run takes other buffers, so that memory is measured and not a cache. Ctrl-C stops
+/// after the current row (exit code 130).
 ///
 /// The PyTorch script benches/peers/torch_bench.py prints lines that --compare reads.
 #[derive(clap::Args, Clone, Debug)]
@@ -40,11 +40,11 @@ pub struct Bench {
     #[arg(long = "workload", value_name = "NAME,..", value_delimiter = ',', value_parser = Workload::named, help = workloads_help())]
     workloads: Vec<Workload>,
 
-    /// A workload of your own: samples
+    /// A workload of your own: the number of samples
     #[arg(long, value_name = "B", requires = "elements", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
 
-    /// A workload of your own: elements of a sample
+    /// A workload of your own: the elements in a sample
     #[arg(long, value_name = "E", requires = "batch", value_parser = clap::value_parser!(u32).range(1..))]
     elements: Option<u32>,
 
@@ -56,39 +56,39 @@ pub struct Bench {
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
 
-    /// Sets of buffers that runs take in turns: 1 lets a cache answer for memory, as programs do that time one set
-    /// [default: as many as no cache holds]
+    /// The sets of buffers that runs take in turn; with 1, a cache may take the place of memory, as in programs that time one
+    /// set [default: enough that no cache holds them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     sets: Option<u32>,
 
-    /// Runs of each row [default: 15, and more of short ones]
+    /// The runs of each row [default: 15, more if they are short]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
 
-    /// Write one JSON object a line, as rows are measured; - is standard output. An interrupted run leaves the lines
+    /// Write JSON, one object per line, as rows are measured; - is standard output. An interrupted run leaves the lines
     /// measured so far
     #[arg(long, value_name = "FILE", value_parser = Json::file)]
     json: Option<Json>,
 
-    /// Print the ratio of times to the lines of another program, or of an earlier run
+    /// Print how the times compare with these lines, of another program or of an earlier run
     #[arg(long, value_name = "FILE.jsonl")]
     compare: Option<PathBuf>,
 
-    /// Measure nothing, and take these lines of an earlier run for ours
+    /// Measure nothing, and use these lines of an earlier run instead
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["ops", "workloads", "batch", "storage", "adapter", "sets", "runs", "json"])]
     with: Option<PathBuf>,
 
-    /// Measure the host's times alone: recording, moving, writing and making plans, beside wgpu's own calls for as much, and
-    /// first uses
+    /// Measure only the times on the host: recording, moving, writing and making plans, next to wgpu's own calls for the same
+    /// work, and first uses
     #[arg(long, conflicts_with_all = ["ops", "workloads", "batch", "storage", "sets", "with", "report"])]
     host: bool,
 
-    /// Write DIR/index.html with plots, fraction.svg and size.svg; measures a range of sizes too
+    /// Write DIR/index.html with plots, fraction.svg and size.svg; a range of sizes is measured too
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
 
-/// The meaning of `--json`: a flag for the other commands, and a file here.
+/// The value of `--json`: a flag for the other commands, and a file here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
     No,
@@ -97,7 +97,7 @@ pub enum Json {
 }
 
 impl Json {
-    /// Reads the flag, in clap's words for it.
+    /// Reads the flag, as clap spells it.
     pub fn flag(text: &str) -> Result<Self, Infallible> {
         Ok(if text == "true" { Json::Stdout } else { Json::No })
     }
@@ -109,16 +109,16 @@ impl Json {
 }
 
 fn ops_help() -> String {
-    format!("The ops, of {} [default: all]", OPS.map(|op| op.name).join(", "))
+    format!("The ops: {} [default: all]", OPS.map(|op| op.name).join(", "))
 }
 
 fn workloads_help() -> String {
     let names = WORKLOADS.map(|workload| workload.name).join(", ");
-    format!("The workloads, of {names} [default: all but bulk]")
+    format!("The workloads: {names} [default: all but bulk]")
 }
 
 impl Bench {
-    /// Runs, and returns the exit code of a run that was interrupted.
+    /// Runs the benchmark, and returns the exit code if it was interrupted.
     pub fn run(&self) -> Outcome<Option<ExitCode>> {
         let theirs = self.compare.as_deref().map(lines::read).transpose()?.unwrap_or_default();
         if let Some(folder) = &self.report {
@@ -144,7 +144,7 @@ impl Bench {
         Ok(interrupt::requested().then(|| ExitCode::from(interrupt::EXIT_CODE)))
     }
 
-    /// Tells whether standard output is for JSON alone.
+    /// Returns whether standard output is for JSON alone.
     fn quiet(&self) -> bool {
         self.json == Some(Json::Stdout)
     }
@@ -242,7 +242,7 @@ fn measure_host(runner: &Runner, json: &mut dyn Write) -> Outcome<Results> {
     Ok(Results { host, ..Results::default() })
 }
 
-/// Measures row after row until Ctrl-C, and writes each line as soon as it is there.
+/// Measures row after row until Ctrl-C, and writes each line as soon as it is measured.
 fn measure_rows(runner: &mut Runner, rows: &[Row], json: &mut dyn Write) -> Outcome<Results> {
     let mut results = Results::default();
     let mut progress = Progress::new("measuring", rows.len() as u64);

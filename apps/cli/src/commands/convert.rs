@@ -12,7 +12,7 @@ use tweedie::{Quantity, Schedule};
 /// Convert what a network predicts into other quantities
 ///
 /// Reads `x_t` (the noisy samples), `prediction`, and the level of each sample, `t`, `sigma` or `time` as for `tweedie noise`.
-/// Writes a tensor for each quantity of --to, under the name it has there. Any quantity of --from to any other.
+/// Writes a tensor for each quantity of --to, under the name given there. Any quantity can be converted to any other.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Convert {
     /// Quantities to write

@@ -1,4 +1,4 @@
-//! `tweedie demo`: the algebra on a picture, checked, timed and drawn.
+//! `tweedie demo`: the ops on a picture, checked, timed and drawn.
 
 use crate::demo_engine::{Line, Recovered, Show, difference};
 use crate::digit_sheet;
@@ -18,23 +18,23 @@ use tweedie::gpu::NoiseKey;
 use tweedie::headless::Gpu;
 use tweedie::math::NoiseLevel;
 
-/// Noise a picture, predict, and recover it: the three parameterizations side by side
+/// Noise a picture and recover it from predictions: the three parameterizations side by side
 ///
-/// Noises a picture on the GPU at timesteps from almost clean to almost pure noise, builds the training target of each
-/// parameterization, lets each prediction err by the same relative amount, converts it back to a picture, checks every
-/// step against the f64 reference, prints errors and throughput, and draws it all as DIR/filmstrip.png. Then three trained
-/// networks generate handwritten digits, drawn as DIR/digits.png.
+/// Noises a picture on the GPU at timesteps from almost clean to almost pure noise, computes the training target of each
+/// parameterization, makes each prediction wrong by the same relative amount, converts it back to a picture, checks every
+/// step against the f64 reference, prints errors and throughput, and draws the pictures as DIR/filmstrip.png. Then three
+/// trained networks generate handwritten digits, drawn as DIR/digits.png. Exits with 1 if an error exceeds its bound.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Demo {
     /// A PNG or JPEG of any size [default: a generated one]
     #[arg(value_name = "IMAGE")]
     image: Option<PathBuf>,
 
-    /// The folder for the results; it is made if it does not exist
+    /// The folder for the results, created if it does not exist
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 
-    /// The relative error of each prediction: noise of this size against the root mean square of what is predicted
+    /// The relative error of each prediction: noise of this size relative to the root mean square of what is predicted
     #[arg(long, value_name = "E", default_value_t = 0.25, allow_negative_numbers = true)]
     error: f64,
 
@@ -53,14 +53,14 @@ pub struct Demo {
     compute: ComputeArgs,
 }
 
-/// The box that a picture is fitted into: large enough to look at, small enough for ten seconds on two cores.
+/// The box that a picture is fitted into: large enough to look at, small enough to take ten seconds on two cores.
 const WIDTH: u32 = 256;
 const HEIGHT: u32 = 192;
 
 /// The timesteps of the columns, as fractions of T - 1.
 const COLUMNS: [f64; 8] = [0.0, 0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0];
 
-/// Predictions, each with its sign on paper and a remark.
+/// Predictions, each with its symbol and a remark.
 const PARAMETERIZATIONS: [(Quantity, &str, &str); 3] = [
     (Quantity::Epsilon, "ε", "fails at high noise"),
     (Quantity::X0, "x_0", "wasteful at low noise"),
@@ -70,7 +70,10 @@ const PARAMETERIZATIONS: [(Quantity, &str, &str); 3] = [
 impl Demo {
     pub fn run(&self, json: bool) -> Outcome {
         if self.compute.on == On::Cpu {
-            return Err(anyhow!("the demo shows the GPU; --on cpu is for noise, convert and posterior").into());
+            return Err(anyhow!(
+                "the demo runs on a GPU alone; --on cpu is for noise, convert, posterior, replay, guide and loss"
+            )
+            .into());
         }
         if !(0.0..=10.0).contains(&self.error) {
             return Err(anyhow!("--error: expected a number from 0 to 10, found {}", self.error).into());
@@ -115,12 +118,12 @@ impl Demo {
         }
         let failed = lines.iter().filter(|line| !line.comparison.passes()).count();
         if failed > 0 {
-            return Err(Failure::check(anyhow!("{failed} of {} checks are out of their bound", lines.len())));
+            return Err(Failure::check(anyhow!("{failed} of {} checks exceed their bounds", lines.len())));
         }
         Ok(())
     }
 
-    /// The sheet of generated digits, where the adapter can.
+    /// Writes the sheet of generated digits, where the adapter can compute it.
     fn digits(&self, adapter: &Adapter, json: bool) -> Outcome<Option<PathBuf>> {
         let Some(sheet) = digit_sheet::generate(adapter)? else { return Ok(None) };
         let path = self.out.join("digits.png");

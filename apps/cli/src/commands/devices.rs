@@ -7,8 +7,8 @@ use tweedie::headless::{Gpu, HeadlessError};
 
 /// List the GPU adapters that can run tweedie, best first
 ///
-/// The index or any part of a line's name selects an adapter for the other commands (--adapter). Software drivers such
-/// as Mesa's llvmpipe count. Exits with 3 when there is none.
+/// The index or any part of the name selects an adapter for the other commands (--adapter). Software drivers such as Mesa's
+/// llvmpipe count. Exits with 3 if there is none.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Devices {
     /// Only adapters of this API: vulkan, metal, dx12 or gl

@@ -9,23 +9,23 @@ use serde_json::json;
 use std::path::PathBuf;
 use tweedie::math::run::{Node, Run, RunGrid, RunModel};
 
-/// The sigmas of a run, as a scheduler places them and a sampler node cuts them
+/// Print the sigmas of a run, as a scheduler places them and a sampler node cuts them
 ///
-/// From a run file, or from the options. Prints the sigmas, one more than steps, and what the network is told at each but the
-/// last; with --json as {"sigmas": [..], "timesteps": [..]}. A run with nothing to do has none. `tweedie list run-grids` and
-/// `tweedie list run-models` have the names.
+/// The run is that of a run file, or of the options. Prints the sigmas, one more than there are steps, and what the network is
+/// told as its time at each but the last; with --json as {"sigmas": [..], "timesteps": [..]}. A run with nothing to do has no
+/// sigmas. `tweedie list run-grids` and `tweedie list run-models` have the names.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GridCommand {
-    /// A run file: JSON with the keys model, scheduler or sigmas, steps, denoise, start_step, last_step and so on; or a workflow of
-    /// ComfyUI in its API form, or a PNG with one in it
+    /// A run file (JSON with the keys model, scheduler or sigmas, steps, denoise, start_step, last_step and so on), a workflow of
+    /// ComfyUI in its API form, or a PNG that holds one
     #[arg(long = "run", value_name = "FILE.json", conflicts_with_all = ["scheduler", "steps", "denoise", "sampler"])]
     run_file: Option<PathBuf>,
 
-    /// The sampler node of a workflow that has several: its id
+    /// The id of the sampler node, for a workflow that has several
     #[arg(long, value_name = "ID", requires = "run_file")]
     node: Option<String>,
 
-    /// The model: sd15, zsnrv, flow3, flux, edm ..; of a workflow, which does not say what its checkpoint is
+    /// The model: sd15, zsnrv, flow3, flux, edm ..; also for a workflow, which does not say what its checkpoint is
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 
@@ -33,27 +33,27 @@ pub struct GridCommand {
     #[arg(long, value_name = "NAME")]
     scheduler: Option<String>,
 
-    /// The steps of the sampler
+    /// The number of steps
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
 
-    /// The last part of the schedule that is run, 0 to 1
+    /// The part of the schedule that is run, counted from its end, 0 to 1
     #[arg(long, value_name = "PART")]
     denoise: Option<f64>,
 
-    /// The sampler: some make one step more and drop the last sigma but one
+    /// The sampler: for some, one more step is placed and the last sigma but one is dropped
     #[arg(long, value_name = "NAME")]
     sampler: Option<String>,
 
-    /// Whose names: comfyui, or published for the papers'
+    /// Whose meaning the names have: comfyui, or published for that of the papers [default: that of the run file, or comfyui]
     #[arg(long, value_name = "SYSTEM")]
     compat: Option<System>,
 
-    /// Sigmas as a program computes them in f32
+    /// Compute the sigmas in f32, as a program does, instead of f64
     #[arg(long)]
     float32: bool,
 
-    /// A safetensors file for both lists, F64
+    /// Write both lists to this safetensors file, as F64 tensors `sigmas` and `timesteps`
     #[arg(long, value_name = "OUT.safetensors")]
     out: Option<PathBuf>,
 }
@@ -65,7 +65,7 @@ impl GridCommand {
         }
         let run = self.described()?;
         let sigmas = run.sigmas().map_err(anyhow::Error::from)?;
-        // A grid of its own sigmas needs no model; nothing is told then.
+        // A run that lists its sigmas needs no model; there are no timesteps then.
         let timesteps = match &run.model {
             Some(_) => Some(run.timesteps().map_err(anyhow::Error::from)?),
             None => None,

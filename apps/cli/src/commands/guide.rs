@@ -15,22 +15,24 @@ use tweedie::math::guidance::GuidanceLoop;
 
 /// Mix the predictions of a network with and without its condition
 ///
-/// Reads `pred_cond` and, where the guidance asks for them, `pred_uncond`, `pred_third` and `pred_fourth`: [batch, ...], or
-/// [steps, batch, ...] where the run file has `steps`. Writes `out` of the same shape, and with `steps` also `num_conditions`,
-/// the number of predictions that each step asks for.
+/// Reads `pred_cond` and, where the guidance needs them, `pred_uncond`, `pred_third` and `pred_fourth`: [batch, ...], or
+/// [steps, batch, ...] if the run file has `steps` and no `step`. Writes `out` in the same shape; in the second case also
+/// `num_conditions`, the number of predictions that each step needs.
 ///
 /// The run file is JSON: {"guidance": {"kind": NAME, ...options}, "steps": n}. `tweedie list guidance` has the kinds, under our
-/// names and under those of diffusers and ComfyUI, and their options; `guidance_scale` may be a list with a number for each
-/// step. In `fdg` `guidance_scales` is a list with a number for each level of a pyramid, the finest one first, and so may be
-/// `parallel_weights`, `guidance_rescale`, `start` and `stop`; predictions are [batch, channels, height, width]. "step": k takes
-/// [batch, ...] as those of step k. Without either, what depends on the step is off. With "compat":
-/// "comfyui" a name that ComfyUI uses for another formula is ComfyUI's.
+/// names and those of diffusers and ComfyUI, with their options. `guidance_scale` may be a list with a number for each step.
+///
+/// With "step": k, the predictions are those of step k alone. With neither `steps` nor `step`, whatever depends on the step is
+/// off. With "compat": "comfyui", a name that ComfyUI uses for another formula has ComfyUI's meaning.
+///
+/// Predictions for `fdg` are [batch, channels, height, width]; its `guidance_scales` is a list with a number for each level of
+/// the pyramid, the finest first, and `parallel_weights`, `guidance_rescale`, `start` and `stop` may be such lists too.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Guide {
     #[command(flatten)]
     files: Files,
 
-    /// The run file
+    /// The run file, which names the guidance
     #[arg(long, value_name = "FILE.json")]
     run: PathBuf,
 

@@ -11,15 +11,16 @@ use tweedie::math::{Density, Guider, LatentFormat, Model, Quantity, Recipe, Sche
 use tweedie::noise::Source;
 use tweedie::table::Penalty;
 
-/// List what has a name: schedules, samplers, quantities and so on
+/// List everything that has a name: schedules, samplers, quantities and so on
 ///
-/// Each with the names that other libraries use, where it comes from, and the numbers that shape it. With --json: an array
-/// of objects `name`, `synonyms`, `summary` and `parameters`, each of these with `name`, `default`, `min` and `max`. A model
-/// has its `recipe` too: sampler, grid, steps, guidance and latent; a format of latents its `latent`; a class its `sampler`, and
-/// its options that are words as `choices`, those that are lists as `lists`.
+/// Prints each with the names that other libraries use for it, where it comes from, and the numbers that shape it. With --json:
+/// an array of objects with `name`, `synonyms`, `summary` and `parameters`, each parameter with `name`, `default`, `min` and
+/// `max`. A model also has its `recipe` (sampler, grid, steps, guidance, latent), a format of latents its `latent`, a class of
+/// diffusers its `sampler` and `lists` (options that are lists); classes, and samplers and grids of run files, have `choices`
+/// (options that are words).
 #[derive(clap::Args, Clone, Debug)]
 pub struct List {
-    /// The catalogue
+    /// What to list
     #[arg(value_name = "KIND")]
     kind: Kind,
 }
@@ -39,7 +40,7 @@ enum Kind {
     Guidance,
     /// Samplers of a run file
     RunSamplers,
-    /// Every grid and every node of a run file
+    /// Grids of a run file, and the nodes that change sigmas
     RunGrids,
     /// Models of a run file
     RunModels,
@@ -110,7 +111,7 @@ fn list_samplers(json: bool) -> Outcome {
     list_choosing(others, |sampler| sampler.choices, json)
 }
 
-/// Entries with the words among their options: in JSON as `choices`, each with `name`, `words` and `default`.
+/// Lists entries with those of their options that are words: in JSON as `choices`, each with `name`, `words` and `default`.
 fn list_choosing<T: 'static>(
     entries: impl Iterator<Item = &'static Entry<T>>,
     choices: fn(&T) -> &'static [Choice],
@@ -135,7 +136,7 @@ fn with_choices<T>(entry: &Entry<T>, choices: &[Choice]) -> Value {
     value
 }
 
-/// The same with what each entry makes, as JSON under this key, or in lines.
+/// Lists entries with what each makes, as JSON under this key, or in lines.
 fn list_with<T>(
     catalogue: &Catalogue<T>,
     json: bool,
@@ -157,7 +158,7 @@ fn list_with<T>(
     })
 }
 
-/// An infinite number is null, as JSON has none.
+/// An entry as JSON. An infinite number is null, since JSON has none.
 fn object<T>(entry: &Entry<T>) -> Value {
     let parameter = |it: &Parameter| json!({ "name": it.name, "default": it.default, "min": it.min, "max": it.max });
     json!({

@@ -18,7 +18,7 @@ fn options(class: &str) -> Vec<ClassOption> {
     Scheduler::class_options(class).unwrap_or_default()
 }
 
-/// The sampler that the class is without options, and a description.
+/// The sampler that a class is without options, and a description.
 fn described(class: &str) -> (Option<&'static str>, String) {
     match Scheduler::of_class(class).map(|scheduler| scheduler.entry()) {
         Ok(entry) => (Some(entry.name), format!("the sampler {}: {}", entry.name, entry.summary)),
@@ -37,7 +37,7 @@ fn line(ClassOption { name, kind, .. }: &ClassOption) -> String {
     }
 }
 
-/// The keys of every list. Flags are the numbers 0 and 1; ends that are not known are null.
+/// A class as JSON, with the keys of every list. Flags are the numbers 0 and 1; bounds that are not known are null.
 fn object(class: &str) -> Value {
     let (mut parameters, mut choices, mut lists) = (Vec::new(), Vec::new(), Vec::new());
     for ClassOption { name, kind, .. } in options(class) {

@@ -1,4 +1,4 @@
-//! `tweedie loss`: what a prediction costs, and which way it should go.
+//! `tweedie loss`: the loss of a prediction and its gradient.
 
 use super::{Files, HoleArgs, quantity, quantity_help};
 use crate::engine::ComputeArgs;
@@ -16,13 +16,14 @@ use tweedie::math::{DeltaSchedule, LossInputs, Objective, Process, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule};
 
-/// The loss of a prediction and its gradient, for training
+/// Compute the loss of a prediction and its gradient, for training
 ///
 /// Reads `prediction` and what it should have been: `target`, or `x0` and `eps` (the clean samples and the noise), from which
-/// the target is formed. Also the level of each sample, `t`, `sigma` or `time` as for `tweedie noise`, where the target or the
-/// weight depends on it (without a model, `sigma` has the signal at 1; the weights sid2 and table belong to whole timesteps);
-/// and `x_t` where `target` is not what the network predicts. Writes `loss` (each sample's mean over its elements, weighted),
-/// `mean` (of the batch) and `grad` (with respect to `prediction`); of those, `--storage` is that of `grad` alone.
+/// the target is computed. Where the target or the weight depends on it, also reads the level of each sample, `t`, `sigma` or
+/// `time` as for `tweedie noise` (without a model, `sigma` is that of a signal at 1; the weights sid2 and table need whole
+/// timesteps); and `x_t` where `target` is not the quantity that the network predicts. Writes `loss` (each sample's mean over
+/// its elements, weighted), `mean` (over the batch) and `grad` (with respect to `prediction`); --storage applies to `grad`
+/// alone.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Loss {
     #[command(flatten)]
@@ -53,7 +54,7 @@ pub struct Loss {
     compute: ComputeArgs,
 }
 
-/// Inputs of the loss beside the prediction.
+/// Inputs of the loss besides the prediction.
 struct Truth {
     given: LossInputs,
     inputs: [Option<Stored>; 2],
@@ -134,7 +135,7 @@ impl Loss {
         say(format_args!("{shape:?}: {kind} on {on} from {predicts}, weight {}: {mean:.9e} -> {out}", weight.name()))
     }
 
-    /// A target that can be used as it is comes first, then the pair.
+    /// Reads the target where it can be used as it is, else the pair of `x0` and `eps`.
     fn truth(&self, file: &TensorFile, prediction: &Header, objective: &Objective) -> Result<Truth> {
         let read = |name| file.stored_like(name, prediction).map(Some);
         let same = objective.predicts == objective.on;
@@ -149,7 +150,8 @@ impl Loss {
         Ok(Truth { given: LossInputs::CleanAndNoise, inputs: [read("x0")?, read("eps")?] })
     }
 
-    /// The noise level of each sample, as a schedule and an index into it. A target as it is, without a weight, needs none.
+    /// The noise level of each sample, as a schedule and an index into it. A target that is used as it is needs none, unless there is a
+    /// weight.
     fn levels(
         &self,
         (model, file): (&Opened<'_>, &TensorFile),
@@ -167,7 +169,7 @@ impl Loss {
         }
         let model = model.model_of(file, predicts)?;
         let Levels { schedule, rows, whole } = levels::read(file, prediction, &model)?;
-        // These weigh the timesteps of a schedule; the levels of a batch are none.
+        // These weigh the timesteps of a schedule, which the levels of a batch are not.
         let of_timesteps = matches!(objective.weight, Weight::Table(_) | Weight::Sid2 { .. });
         file.require(whole || !of_timesteps, levels::tensor(file).unwrap_or("t"), || {
             format!("--weight {} needs whole timesteps, a tensor `t` of integers", objective.weight.name())

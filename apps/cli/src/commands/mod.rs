@@ -1,4 +1,4 @@
-//! The commands, a file each.
+//! The commands, one file each.
 
 pub mod bench;
 pub mod convert;
@@ -68,7 +68,10 @@ pub fn quantities() -> String {
 
 /// Help of an option that takes one of them.
 pub fn quantity_help(what: &str, usual: &str) -> String {
-    format!("{what}: {}; edm:1 and trigflow:1 are those of data of deviation 1 [default: {usual}]", quantities())
+    format!(
+        "{what}: {}; edm:1 and trigflow:1 for data of standard deviation 1 instead of 0.5 [default: {usual}]",
+        quantities()
+    )
 }
 
 /// Arguments of the commands that start from a network's prediction.
@@ -110,7 +113,7 @@ pub struct Prediction {
 }
 
 impl PredictionArgs {
-    /// Reads `x_t`, `prediction` and the levels, after it is sure that the result can be written.
+    /// Reads `x_t`, `prediction` and the levels, after checking that the result can be written.
     pub fn read(&self) -> Outcome<Prediction> {
         self.files.check()?;
         let opened = self.model.open()?;
@@ -128,18 +131,18 @@ impl PredictionArgs {
         match self.from {
             Some(from) => Ok(from),
             None if self.model.settles_prediction() => Ok(model.model(None)?.prediction()),
-            None => Err(anyhow!("expected --from QUANTITY, or a model that settles it").into()),
+            None => Err(anyhow!("expected --from QUANTITY, or --config, --model or --process, which imply it").into()),
         }
     }
 }
 
 impl Prediction {
-    /// The error with the timestep of its row, if rows are timesteps.
+    /// Adds the timestep of the row to the error, if rows are timesteps.
     pub fn at(&self, row: usize, error: Undefined) -> Undefined {
         if self.whole { error.at(row) } else { error }
     }
 
-    /// The job of these passes over it.
+    /// The job of these passes over the input.
     pub fn job<'a>(&'a self, passes: Vec<Pass<'a>>) -> MapJob<'a> {
         MapJob { timesteps: &self.timesteps, in0: &self.x_t, in1: Input::Given(&self.prediction), passes }
     }
@@ -155,7 +158,7 @@ pub struct HoleArgs {
 }
 
 impl HoleArgs {
-    /// Looks at the timesteps that are used: where a value does not exist is an error, unless NaN was asked for.
+    /// Checks the timesteps in use: a value that does not exist at one of them is an error, or a warning if NaN was asked for.
     pub fn check<T, E: Display>(self, timesteps: &[u32], value: impl Fn(usize) -> Result<T, E>) -> Outcome {
         let mut missing = timesteps.iter().map(|&t| value(t as usize).err()).enumerate();
         let Some((sample, reason)) = missing.find_map(|(sample, reason)| Some((sample, reason?))) else {
@@ -168,7 +171,7 @@ impl HoleArgs {
         Err(Failure::input(anyhow!("sample {sample}: {reason} (--allow-undefined writes NaN there)")))
     }
 
-    /// The rows that the engine holds. One that is beyond f32 is treated as one that does not exist, where it is used.
+    /// Returns the rows that the engine can hold. On the GPU, a row in use that f32 cannot hold counts as one that does not exist.
     pub fn held<const N: usize, R: Row<N> + Clone>(
         self,
         engine: &Engine,
@@ -181,7 +184,7 @@ impl HoleArgs {
         };
         let lost = |t: usize| table.row(t).is_some() && held.row(t).is_none();
         if timesteps.iter().any(|&t| lost(t as usize)) {
-            let reason = "a coefficient does not fit f32, though --on cpu can hold it";
+            let reason = "a coefficient does not fit f32; --on cpu computes in f64";
             self.check(timesteps, |t| if lost(t) { Err(reason) } else { Ok(()) })?;
         }
         Ok(held)

@@ -15,21 +15,21 @@ use tweedie::Quantity;
 use tweedie::gpu::NoiseKey;
 use tweedie::table::Table;
 
-/// Add noise to clean samples, and make the training target
+/// Add noise to clean samples, and compute the training target
 ///
-/// Reads `x0` (the clean samples), the level of each, and `eps` (the noise), or draws the noise and writes it as `eps` too. A
-/// level is `t` (a timestep of the model: integers, or floats that may lie between two; EDM and TrigFlow have none), `sigma`
-/// (noise over signal, of a flow its time) or `time` (of a flow, in the model's direction; of TrigFlow, an angle). Where a file
-/// brings several, they must agree. Writes `x_t = alpha x0 + sigma eps` of the model's process and `target`, in one pass over
-/// the data.
+/// Reads `x0` (the clean samples), the level of each, and `eps` (the noise); without `eps`, draws the noise and writes it as
+/// `eps` too. Levels are `t` (timesteps of the model: integers, or floats that may lie between two; EDM and TrigFlow have
+/// none), `sigma` (noise over signal; for a flow, its time) or `time` (for a flow, in the model's direction; for TrigFlow, an
+/// angle). Where a file has several of them, they must agree. Writes `x_t = alpha x0 + sigma eps` by the model's process, and
+/// `target`, in one pass over the data.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Noise {
     #[command(flatten)]
     files: Files,
 
-    /// Quantity that a network shall learn to predict
+    /// Quantity that the network learns to predict
     #[arg(long, value_name = "QUANTITY", value_parser = quantity, help = quantity_help(
-        "Quantity that a network shall learn to predict", "that of --config, --model or --process, else epsilon"))]
+        "Quantity that the network learns to predict", "that of --config, --model or --process, else epsilon"))]
     target: Option<Quantity>,
 
     /// The seed of the noise where the file has no `eps`: the same seed gives the same noise on every device

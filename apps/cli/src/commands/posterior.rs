@@ -1,4 +1,4 @@
-//! `tweedie posterior`: the Gaussian of the step before.
+//! `tweedie posterior`: the Gaussian of a sample at a cleaner level.
 
 use super::{Prediction, PredictionArgs};
 use crate::engine::Values;
@@ -14,13 +14,13 @@ use tweedie::Quantity;
 use tweedie::math::{NoiseLevel, Posterior as Gaussian, Process, Told, solve};
 use tweedie::table::{Matrix, Table};
 
-/// The mean and variance of q(x_s | x_t, x0), from a prediction
+/// Compute the mean and variance of q(x_s | x_t, x0) from a prediction
 ///
 /// Reads `x_t`, `prediction` and the levels, `t`, `sigma` or `time` as for `tweedie noise`; and the cleaner levels s as
-/// `t_to`, `sigma_to` or `time_to`, where they are not those of the timestep before. Writes `mean`, and for each sample
-/// `variance` and `log_variance_clipped`: its logarithm, with 1e-20 in place of a smaller variance. Where the steps are those
-/// of a schedule, from each timestep to the one before, timestep 0 has the logarithm of timestep 1, as in guided-diffusion;
-/// other levels and flows have no such rule. The x0 that the prediction implies is not clipped.
+/// `t_to`, `sigma_to` or `time_to`, unless they are those of the next cleaner timestep. Writes `mean`, and for each sample
+/// `variance` and `log_variance_clipped`: the logarithm of the variance, or of 1e-20 if that is larger. Where the steps are
+/// those of a schedule, from each timestep to the one before, timestep 0 has the logarithm of timestep 1, as in
+/// guided-diffusion; other levels and flows have no such rule. The x0 that the prediction implies is not clipped.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Posterior {
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct Posterior {
 /// The variance below which `log_variance_clipped` does not go, as in diffusers.
 const LEAST_VARIANCE: f64 = 1e-20;
 
-/// The posterior of each sample: a table of means with the row of each, the variances, and their logarithms.
+/// The posterior of each sample: a table of means and each sample's row in it, the variances, and their logarithms.
 struct Steps {
     table: Table,
     rows: Vec<u32>,
@@ -99,7 +99,7 @@ fn by_levels(input: &Prediction, to: Option<Vec<NoiseLevel>>) -> Result<Steps> {
     for (sample, (&row, &to)) in timesteps.iter().zip(&cleaner).enumerate() {
         match Gaussian::between(schedule.levels()[row as usize], to) {
             Some(posterior) => posteriors.push(posterior),
-            None => bail!("sample {sample}: no forward step leads from the level that the posterior is asked for"),
+            None => bail!("sample {sample}: expected a cleaner level to go to, from which a forward step leads back"),
         }
     }
     let rows = posteriors.iter().zip(timesteps).map(|(posterior, &row)| {

@@ -1,4 +1,4 @@
-//! `tweedie preview`: the colours of a latent.
+//! `tweedie preview`: a latent as a picture.
 
 use crate::names::find;
 use crate::report::{Outcome, say};
@@ -12,17 +12,18 @@ use std::path::PathBuf;
 use tweedie::math::catalog::Entry;
 use tweedie::math::{LatentFormat, Recipe};
 
-/// Show a latent as a picture, by the matrix of its model, without an autoencoder
+/// Show a latent as a picture by the preview matrix of its model, without an autoencoder
 ///
 /// Reads a clean sample in the scale of the network, `[batch, channels, height, width]` or `[batch, channels, frames, height,
-/// width]`, and writes a PNG with a pixel for each cell, as ComfyUI previews. Computed in f64.
+/// width]`, and writes a PNG as ComfyUI previews it: a pixel for each cell of the latent, or 2 x 2 in formats that fold patches
+/// into channels. Computed in f64.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Preview {
-    /// The safetensors file with the latent
+    /// The safetensors file that holds the latent
     #[arg(value_name = "LATENT.safetensors")]
     input: PathBuf,
 
-    /// The model that the latent is of; `tweedie list models` has them all
+    /// The model of the latent; `tweedie list models` has them all
     #[arg(long, value_name = "NAME", required_unless_present = "format", value_parser = recipe)]
     model: Option<&'static Entry<Recipe>>,
 
@@ -30,19 +31,19 @@ pub struct Preview {
     #[arg(long, value_name = "NAME", conflicts_with = "model", value_parser = format)]
     format: Option<&'static Entry<LatentFormat>>,
 
-    /// The tensor [default: the only one of the file, or x0 or latent]
+    /// The tensor to show [default: the only one in the file, or x0, or latent]
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
 
-    /// The sample of the batch, from 0
+    /// The index of the sample in the batch, from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     sample: usize,
 
-    /// The frame of a video's latent, from 0
+    /// The index of the frame in a video's latent, from 0
     #[arg(long, value_name = "N", default_value_t = 0)]
     frame: usize,
 
-    /// Pixels along an edge for each cell
+    /// Enlarge each pixel to N x N
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     enlarge: u32,
 
@@ -76,7 +77,9 @@ impl Preview {
                 let channels = format.channels;
                 let expected =
                     format!("[batch, {channels}, height, width] or [batch, {channels}, frames, height, width]");
-                return Err(anyhow::anyhow!("{name}: expected {expected}, found {:?}", latent.shape).into());
+                return Err(
+                    anyhow::anyhow!("tensor `{name}`: expected shape {expected}, found {:?}", latent.shape).into()
+                );
             }
         };
         let samples = latent.batch();
@@ -107,10 +110,10 @@ impl Preview {
             (None, Some(entry)) => {
                 let latent = entry.make.facts.latent;
                 latent.with_context(|| {
-                    format!("--model: the latents of {} are not known; --format names some", entry.name)
+                    format!("--model: the latents of {} are not known; expected --format NAME", entry.name)
                 })
             }
-            (None, None) => bail!("expected --model or --format"),
+            (None, None) => bail!("expected --model NAME or --format NAME"),
         }
     }
 
@@ -123,7 +126,7 @@ impl Preview {
             [only] => Ok(only.clone()),
             _ => {
                 let usual = ["x0", "latent"].into_iter().find(|name| file.has(name));
-                usual.map(str::to_owned).with_context(|| format!("expected --tensor, one of {}", names.join(", ")))
+                usual.map(str::to_owned).with_context(|| format!("expected --tensor NAME, one of {}", names.join(", ")))
             }
         }
     }

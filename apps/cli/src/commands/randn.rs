@@ -14,14 +14,15 @@ use tweedie::noise::{Dtype, Source};
 
 /// Draw the noise of a seed as torch, JAX, numpy, ComfyUI or a web interface draws it
 ///
-/// Writes `noise`; with several --shape, further draws of the same generator, `call0`, `call1` and so on. With --words also
-/// `words` (U32): the random words in the order in which they are used, in rows: of torch-cuda and nv the two words of an
-/// element, of numpy-pcg64 a word of 64 bits, low half first, of tweedie four words for four elements; of JAX the bits of an
-/// element. JAX then has `key` too, numpy-pcg64 `state`. Brownian sources write the noise of each step between two
-/// --sigmas, one after the other. `tweedie list noise-sources` describes the sources.
+/// Writes `noise`, or with several --shape the successive draws of one generator, `call0`, `call1` and so on. Brownian sources
+/// write the noise of each step between two --sigmas, [steps, ...]. `tweedie list noise-sources` describes the sources.
+///
+/// With --words also writes `words` (U32), the random words in the order in which they are used. A row holds the two words of
+/// an element (torch-cuda, nv), a word of 64 bits, low half first (numpy-pcg64), or the four words of four elements (tweedie);
+/// JAX has the bits of an element, and the others have single words. JAX then also has its `key`, numpy-pcg64 its `state`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Randn {
-    /// The system
+    /// The system that draws
     #[arg(long, value_name = "NAME", default_value = "tweedie", value_parser = source, help = source_help())]
     source: &'static Entry<Make<Source>>,
 
@@ -29,63 +30,63 @@ pub struct Randn {
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "seeds")]
     seed: u64,
 
-    /// A seed for each sample, which is then drawn alone
+    /// A seed for each sample, which is then drawn by a generator of its own
     #[arg(long, value_name = "N,..", value_delimiter = ',')]
     seeds: Vec<u64>,
 
-    /// Sizes of the tensor, dimension 0 being the batch; again for each further draw
+    /// The sizes of the tensor, of which dimension 0 is the batch; repeat the option for further draws
     #[arg(long = "shape", value_name = "A,B,..", required = true, value_parser = shape)]
     shapes: Vec<Shape>,
 
-    /// Type in which the numbers are drawn, one or one a draw: f32, f16, bf16 or f64 [default: the source's own]
+    /// The type in which the numbers are drawn, one for all draws or one for each: f32, f16, bf16 or f64 [default: the source's]
     #[arg(long, value_name = "TYPE,..", value_delimiter = ',')]
     dtype: Vec<Dtype>,
 
-    /// Streaming multiprocessors of the card, of torch-cuda [default: 132]
+    /// torch-cuda: the number of streaming multiprocessors of the card [default: 132]
     #[arg(long, value_name = "M")]
     multiprocessors: Option<u32>,
 
-    /// Most threads that a multiprocessor holds, of torch-cuda [default: 2048]
+    /// torch-cuda: the most threads that a multiprocessor holds [default: 2048]
     #[arg(long, value_name = "T")]
     threads_per_multiprocessor: Option<u32>,
 
-    /// JAX's 64-bit mode, in which the key has the high half of the seed
+    /// JAX: 64-bit mode, in which the key keeps the high half of the seed
     #[arg(long)]
     x64: bool,
 
-    /// Fold this number into JAX's key
+    /// JAX: fold this number into the key
     #[arg(long, value_name = "N")]
     fold_in: Option<u32>,
 
-    /// Split JAX's key into one for each sample
+    /// JAX: split the key into one for each sample
     #[arg(long, conflicts_with = "seeds")]
     split: bool,
 
-    /// Places of the samples in ComfyUI's batch
+    /// ComfyUI: the index of each sample in the larger batch that is drawn (`batch_index` of a latent)
     #[arg(long, value_name = "I,..", value_delimiter = ',')]
     batch_index: Vec<usize>,
 
-    /// Turn the first draw towards the noise of this seed, or of these, one a sample
+    /// Turn the first draw towards the noise of this seed, or of one seed for each sample
     #[arg(long, value_name = "N,..", value_delimiter = ',', requires = "variation_strength")]
     variation_seed: Vec<u64>,
 
-    /// Strength of the turn: 0 keeps the first noise, 1 gives the other
+    /// How far to turn: 0 keeps the first noise, 1 gives the other
     #[arg(long, value_name = "S", requires = "variation_seed")]
     variation_strength: Option<f64>,
 
-    /// Turn by one angle for the whole sample instead of one for each column
+    /// Turn by one angle for the whole sample instead of by one for each column
     #[arg(long, requires = "variation_seed")]
     variation_whole: bool,
 
-    /// Levels between which a Brownian source draws, in order; or pairs `FROM:TO`
+    /// Brownian sources: the levels to draw between, in order, or pairs `FROM:TO`
     #[arg(long, value_name = "S,S,..|FROM:TO,..", value_delimiter = ',')]
     sigmas: Vec<String>,
 
-    /// Least level of the Brownian tree [default: the least of --sigmas above 0]
+    /// The least level of the Brownian tree [default: the least of --sigmas above 0]
     #[arg(long, value_name = "S")]
     sigma_min: Option<f64>,
 
-    /// Largest level of the Brownian tree [default: the largest of --sigmas]
+    /// The largest level of the Brownian tree [default: the largest of --sigmas]
     #[arg(long, value_name = "S")]
     sigma_max: Option<f64>,
 
@@ -113,7 +114,7 @@ fn source(text: &str) -> Result<&'static Entry<Make<Source>>, String> {
 }
 
 fn source_help() -> String {
-    format!("The system: {}", joined(&Source::CATALOGUE))
+    format!("The system that draws: {}", joined(&Source::CATALOGUE))
 }
 
 impl Randn {
@@ -152,7 +153,7 @@ impl Randn {
         say(format_args!("{shapes} from {} -> {out}", self.source.name))
     }
 
-    /// The source with its numbers.
+    /// The source with its parameters.
     fn source(&self) -> Result<Source> {
         let card = [
             ("multiprocessors", self.multiprocessors.map(f64::from)),
@@ -163,7 +164,7 @@ impl Randn {
         self.source.build(&given).map_err(|error| in_flags(&error))
     }
 
-    /// Refuses options that cannot act on the source.
+    /// Refuses options that the source does not use.
     fn check(&self, source: Source) -> Result<()> {
         let is_jax = matches!(source, Source::Jax { .. });
         let levels = source.is_of_levels();
@@ -223,7 +224,7 @@ impl Randn {
     }
 }
 
-/// The pairs of levels of a list: neighbours, or those that it pairs itself.
+/// The pairs of levels in a list: neighbours, or those that it gives as pairs.
 fn steps(list: &[String]) -> Result<Vec<[f64; 2]>> {
     let number = |text: &str| -> Result<f64> {
         let number = text.trim().parse().ok().filter(|number: &f64| number.is_finite());

@@ -21,30 +21,31 @@ use tweedie::math::run::Attempt;
 
 /// Run a sampler over recorded network outputs
 ///
-/// Reads `initial` (the noisy samples to start with, [batch, ...]; or `samples`, whose first entry is taken) and
-/// `model_outputs` ([calls, batch, ...], what the network said at each call), `noises` of the same shape where the
-/// sampler draws noise and `var_values` where the network predicts the variance. A region is known where `mask` is 1: there
-/// samples are those of `original`. Of RePaint, `noises` may have all that were drawn, those of its jumps among them, and
-/// `model_outputs` entries of the jumps, if `kind` has another number than 0 there. Where a prediction has several slices, they
-/// lie on the last axis of `model_outputs`; where `emit_mask` (1 or 0 for each leading index of a sample) is there, the rest of
-/// the sample is 0. Tokens at levels of their own take `token_timesteps` ([calls, batch, tokens], or of the rank of a sample with
-/// one axis that is not 1: frames, channels) and `moves` (0 for a token that stays as it is), or `conditioning` ([batch, tokens], 1
-/// for a token that is known), with Euler's method on a flow. Writes `samples` (the first and the one after each call), `pred_x0`
-/// (the clean sample that each call implies) and `timesteps` (what the network is told; of a flow map also `next_timesteps`, where
-/// it is to lead).
+/// Reads `initial` (the noisy samples to start from, [batch, ...]; or the first entry of `samples` instead), `model_outputs` (the
+/// output of the network at each call, [calls, batch, ...]; if a prediction has several slices, they lie on the last axis),
+/// `noises` of the same shape where the sampler draws noise, and `var_values` where the network predicts the variance. Writes
+/// `samples` (the first one, and the one after each call), `pred_x0` (the clean sample that each call implies) and `timesteps`
+/// (what the network is told as its time; for a flow map also `next_timesteps`, the time that it is to lead to).
 ///
-/// The sampler is named with its options, or described by the scheduler_config.json of a diffusers model; both: the model of
-/// that file, this sampler. A flow visits the times 1 - i/n, shifted, unless --sigmas flow-ends or a list says otherwise.
+/// Where `mask` is 1, a region is known: samples are those of `original` there. For RePaint, `noises` may hold all that were
+/// drawn, those of jumps included, and `model_outputs` may have entries for the jumps, where `kind` is not 0. Where `emit_mask`
+/// is 0 (its axes are the first ones of `initial`), samples are set to 0. Tokens at levels of their own (or frames, or channels)
+/// have `token_timesteps` ([calls, batch, tokens], or the rank of a sample with one axis that is not 1) and `moves` (0 for a
+/// token that stays as it is), or `conditioning` ([batch, tokens], 1 for a token that is known), with Euler's method on a flow.
+///
+/// The sampler is that of --sampler with its options, or that of --config; with both, it is the sampler of the option on the
+/// model of the file. A flow visits the times 1 - i/n, shifted, unless --sigmas flow-ends or a list says otherwise. With --compat
+/// diffusers, --timesteps, --sigmas LIST and --mu are the arguments of set_timesteps, from which a flow's class computes other
+/// times: to replay a recorded list, leave --compat out.
+///
 /// With --run FILE, the run is that of a run file (`tweedie grid` shows its sigmas): a model, a sampler and a scheduler by
-/// ComfyUI's names, and their numbers. Reads `noise`, `latent_image` (absent: zeros) or `initial` (the sample itself), `mask`
-/// (1 where the sample is written; of one channel, or of a resolution that divides, too), `inpaint_noise`, `model_outputs`,
-/// `unconditional_outputs`, `third_outputs` and `fourth_outputs` ([calls, batch, ...]), and `noises` in the order of draws.
-/// Noise that is not there is ComfyUI's own, from the seed of the run file. Writes `samples` (at the first call of each step,
-/// then the result), `output`, `call_x`, `pred_x0`, `sigmas`, `call_sigma` and `timesteps`; of dpm_adaptive also
+/// ComfyUI's names, computed as ComfyUI does; with --compat published, the names have the meaning of the papers. Reads `noise`,
+/// `latent_image` (zeros if it is missing) or `initial` (the sample itself), `mask` (1 where the sample is written; it may have
+/// one channel, or a lower resolution that divides that of the samples), `inpaint_noise`, `model_outputs`,
+/// `unconditional_outputs`, `third_outputs` and `fourth_outputs` ([calls, batch, ...]), and `noises` in the order of draws. Noise
+/// that is missing is drawn as ComfyUI draws it, from the seed of the run file. Writes `samples` (at the first call of each step,
+/// then the result), `output`, `call_x`, `pred_x0`, `sigmas`, `call_sigma` and `timesteps`; for dpm_adaptive also
 /// `attempt_error`, `attempt_h_next`, `attempt_accepted` and `attempt_sigma`.
-///
-/// With --run FILE --compat published, names are those of the papers, not ComfyUI's. With --compat diffusers, --timesteps, --sigmas LIST and --mu are the arguments of set_timesteps, from which a flow's class
-/// computes other times: replay a recorded list without --compat.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Replay {
     #[command(flatten)]
@@ -54,13 +55,13 @@ pub struct Replay {
     #[arg(long = "sampler", id = "sampler", value_name = "NAME", help = samplers_help(), value_parser = sampler_entry)]
     name: Option<SamplerEntry>,
 
-    /// The run file: JSON with the names of ComfyUI's nodes, instead of a sampler and a model; or a workflow of ComfyUI in its API
-    /// form, or a PNG with one in it, with --model
+    /// A run file, instead of a sampler and a model: JSON with the names of ComfyUI's nodes; or, with --model, a workflow of ComfyUI
+    /// in its API form, or a PNG that holds one
     #[arg(long = "run", value_name = "FILE.json",
         conflicts_with_all = ["sampler", "steps", "timesteps", "times", "strength", "begin_index", "end_index", "sections", "spacing", "offset", "prediction", "scale", "sigmas", "sigma_min", "sigma_max", "rho", "final", "eta", "rederive_epsilon", "variance", "clip", "threshold", "threshold_max", "order", "solver_type", "corrector_order", "tau", "jump_length", "jump_n_sample", "no_corrector", "original_steps", "shift", "mu", "tokens", "s_churn", "s_tmin", "s_tmax", "s_noise", "config", "process"])]
     run_file: Option<PathBuf>,
 
-    /// The sampler node of a workflow that has several: its id
+    /// The id of the sampler node, for a workflow that has several
     #[arg(long, value_name = "ID", requires = "run_file")]
     node: Option<String>,
 
@@ -167,7 +168,7 @@ impl Replay {
     }
 }
 
-/// Integers where all of them are.
+/// Writes timesteps, as integers where all of them are whole.
 fn write_timesteps(writer: &mut TensorWriter, name: &str, timesteps: &[f64]) -> anyhow::Result<()> {
     let shape = [timesteps.len()];
     if timesteps.iter().any(|t| t.fract() != 0.0) {

@@ -19,25 +19,26 @@ use tweedie::table::Clip;
 
 /// Generate pictures from noise with the ideal denoiser of a set of pictures
 ///
-/// No weights are needed: what a perfectly trained network would answer about a finite set of pictures is known in closed
-/// form. Every sampler starts from the same noise and must end on a picture of the set. Writes DIR/grid.png, the generated
-/// pictures beside the nearest ones of the set, and DIR/trajectory-NAME.png, one sample on its way and what the network
-/// makes of it; and checks where the samples end.
+/// No weights are needed: what a perfectly trained network would predict for a finite set of pictures is known in closed
+/// form. Every sampler starts from the same noise. Writes DIR/grid.png, the generated pictures next to the nearest ones of the
+/// set, and DIR/trajectory-NAME.png, one sample call by call and the clean picture that the network predicts. Exits with 1
+/// if samples that should end on a picture of the set do not.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Sample {
-    /// The set: PNG or JPEG files of any size; their middle is used [default: six generated ones]
+    /// The set: PNG or JPEG files of any size, cropped to their central square [default: six generated pictures]
     #[arg(value_name = "IMAGE")]
     images: Vec<PathBuf>,
 
-    /// The folder for the results; it is made if it does not exist
+    /// The folder for the results, created if it does not exist
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 
-    /// Names of samplers as `tweedie list samplers` has them, ddim,dpm++ say, or all [default: five that tell a story]
+    /// Names of samplers from `tweedie list samplers`, such as ddim,dpm++, or all [default: that of --config, or those of ddim,
+    /// ddpm, heun, dpm++ and flow-euler that suit the model]
     #[arg(long = "sampler", id = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = Choice::parse)]
     choices: Vec<Choice>,
 
-    /// Number of pictures that each sampler generates
+    /// The number of pictures that each sampler generates
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     count: u32,
 
@@ -60,12 +61,12 @@ pub struct Sample {
     model: ModelArgs,
 }
 
-/// Likeness of a sample to its picture, in decibels, from which on it counts as landed: one picture explains all that the
-/// last call sees. What is left is the rounding of f32, more than 100 dB below the picture; of samplers whose last step mixes
-/// earlier slopes (PNDM, iPNDM) what those say, some 60 dB below it. Other pictures are within 20 dB.
+/// The PSNR of a sample and its picture, in decibels, from which it counts as landed on it. What is left is the rounding of
+/// f32, more than 100 dB below the picture; for samplers whose last step mixes earlier slopes (PNDM, iPNDM), their error, some
+/// 60 dB below it. Other pictures are within 20 dB.
 const LANDED: f64 = 50.0;
 
-/// The most noise, as a part of the variance, at which the last call can tell the pictures apart.
+/// The most noise, as a share of the variance, at which the last call can tell the pictures apart.
 const LITTLE_NOISE: f64 = 0.1;
 
 impl Sample {
@@ -168,7 +169,7 @@ fn must_land(entry: &Entry) -> bool {
     })
 }
 
-/// Refuses a sample that left the range of f32, before anything is drawn of it.
+/// Refuses a sample that left the range of f32, before anything is drawn.
 fn check_finite(entry: &Entry, take: &Generated) -> Outcome {
     let beyond = |sample: &Vec<f32>| sample.iter().position(|value| !value.is_finite());
     let found = take.samples.iter().enumerate().find_map(|(i, sample)| Some((i, beyond(sample)?)));
@@ -185,7 +186,9 @@ fn check(set: &Set, shown: &[Shown<'_>]) -> Outcome {
         return Ok(());
     }
     let names = names.join(", ");
-    Err(Failure::check(anyhow!("not every sample of {names} ended on a picture of the set (within {LANDED} dB)")))
+    Err(Failure::check(anyhow!(
+        "not every sample of {names} ended on a picture of the set (PSNR of at least {LANDED} dB)"
+    )))
 }
 
 fn likenesses(set: &Set, take: &Generated) -> Vec<Likeness> {

@@ -1,4 +1,4 @@
-//! `tweedie samplers`: the accuracy of the samplers of a run against their calls of the network.
+//! `tweedie samplers`: the accuracy of the samplers of a run by their number of network calls.
 
 use crate::accuracy::{Accuracy, accuracy};
 use crate::engine::Adapter;
@@ -15,20 +15,20 @@ use tweedie::Storage;
 use tweedie::math::catalog::Entry;
 use tweedie::math::run::{Node, Run, RunError, RunGrid, RunLoop, RunModel, RunSampler};
 
-/// Compare the samplers of a run: how near they come with how many calls of the network
+/// Compare the samplers of a run: how near they come to the data with how many network calls
 ///
-/// Every sampler of `tweedie list run-samplers` (or those of --sampler) with as many steps as its calls allow, on the same
-/// scheduler and model. The network is perfect: its data are normal, of deviations from 1/32 to 2, so that the distribution of the
-/// results is known without drawing one. The distance is Wasserstein-2, from the data; samplers with and without noise are
-/// compared by the same number. Nothing is drawn and no adapter is needed. Writes DIR/samplers.svg, a table of all. With --wall
-/// also DIR/wall.png: what each makes of a spiral, computed on the adapter.
+/// Runs every sampler of `tweedie list run-samplers` (or those of --sampler) with as many steps as its calls allow, on the same
+/// scheduler and model. The network is perfect, for data that are normal with deviations from 1/32 to 2, so that the distribution
+/// of the results is known exactly: no sample is drawn, and no adapter is needed. Its distance from the data is Wasserstein-2, one
+/// number for samplers with and without noise. Writes the table of all as DIR/samplers.svg. With --wall also computes what each
+/// sampler makes of a spiral on the adapter, and writes DIR/wall.png.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Samplers {
     /// Names of samplers [default: all]
     #[arg(long = "sampler", value_name = "NAME,..", value_delimiter = ',', value_parser = entry)]
     samplers: Vec<&'static Entry<RunSampler>>,
 
-    /// The calls of the network that each may make
+    /// The numbers of network calls to compare at
     #[arg(long, value_name = "N,..", value_delimiter = ',', default_values_t = [5, 10, 20, 40, 80],
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     calls: Vec<u32>,
@@ -41,11 +41,11 @@ pub struct Samplers {
     #[arg(long, value_name = "NAME", default_value = "karras")]
     scheduler: String,
 
-    /// The folder for the table; it is made if it does not exist
+    /// The folder for the table, created if it does not exist
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 
-    /// Draw points with each sampler too, in at most so many calls
+    /// Also draw the points that each sampler generates in at most this many calls
     #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..=1000))]
     wall: Option<u32>,
 
@@ -62,7 +62,7 @@ fn entry(name: &str) -> Result<&'static Entry<RunSampler>, String> {
     find(&RunSampler::CATALOGUE, name)
 }
 
-/// A sampler with its accuracy for each number of calls; `None` where it has no run of so few.
+/// A sampler with its steps and accuracy for each number of calls; `None` where it has no run of so few.
 struct Row {
     entry: &'static Entry<RunSampler>,
     found: Vec<Option<(usize, Accuracy)>>,
@@ -74,7 +74,7 @@ impl Samplers {
         let model = RunModel::named(&self.model).map_err(|error| Failure::input(anyhow!(error)))?;
         let all = || RunSampler::CATALOGUE.entries.iter().collect();
         let entries: Vec<_> = if self.samplers.is_empty() { all() } else { self.samplers.clone() };
-        // A scheduler that there is not, or that has no such grid on this model, is told once.
+        // A scheduler that does not exist, or has no such grid on this model, is reported here, once.
         let most = self.calls.iter().copied().max().unwrap_or(1);
         self.planned("euler", &model, most as usize).map_err(|error| Failure::input(anyhow!(error)))?;
         let rows = entries.into_iter().map(|entry| self.row(entry, &model)).collect::<Result<Vec<_>>>()?;
@@ -127,8 +127,8 @@ impl Samplers {
         run.plan()
     }
 
-    /// The accuracy of a sampler for each number of calls, with the most steps that they allow. One that chooses its own steps has one
-    /// accuracy, which stands at the first number that its calls do not exceed.
+    /// The accuracy of a sampler for each number of calls, with the most steps that they allow. One that chooses its own steps has a
+    /// single accuracy, at the first number that its calls do not exceed.
     fn row(&self, entry: &'static Entry<RunSampler>, model: &RunModel) -> Result<Row> {
         let mut found = vec![None; self.calls.len()];
         if entry.make.is_adaptive() {
@@ -144,7 +144,7 @@ impl Samplers {
         Ok(Row { entry, found })
     }
 
-    /// The accuracy of the run of the most steps whose calls are no more than these. A scheduler may have no grid of some numbers
+    /// The accuracy of the run with the most steps whose calls do not exceed `calls`. A scheduler may have no grid for some numbers
     /// of steps.
     fn most_steps(
         &self,

@@ -13,24 +13,24 @@ use tweedie::{Quantity, Schedule};
 
 /// Show a noise schedule: a summary, its tables as a file, its curves as a plot
 ///
-/// Everything is computed in f64 without cancellation, so the tables are right to the last digits also where f32
-/// pipelines lose four of them (the first timesteps).
+/// Everything is computed in f64 without cancellation, so the tables are right to the last digits even where f32 pipelines
+/// lose four of them (at the first timesteps).
 #[derive(clap::Args, Clone, Debug)]
 pub struct ScheduleCommand {
     /// Write F64 tensors: alphas_cumprod, sqrt_alphas_cumprod, sqrt_one_minus_alphas_cumprod, snr, posterior_variance,
     /// posterior_log_variance_clipped, posterior_mean_coef1 and posterior_mean_coef2
     ///
-    /// Also betas, of a schedule that has them; and of any process but vp alpha and sigma, the coefficients of signal and
-    /// noise, and told, the number that the network is told. The tensors named after alphas_cumprod are shares of the
-    /// variance: alpha^2/(alpha^2 + sigma^2).
+    /// Also betas, if the schedule has them; and for any process but vp, alpha and sigma (the coefficients of signal and noise)
+    /// and told (the number that the network is told as its time). The tensors named after alphas_cumprod are shares of the
+    /// variance: alphas_cumprod is alpha^2/(alpha^2 + sigma^2).
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
 
-    /// Draw abar, the log signal-to-noise ratio, and how each prediction's error is amplified
+    /// Plot abar, the log signal-to-noise ratio, and how the error of each prediction is amplified
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
 
-    /// The shift of a flow's times towards noise, as a run visits them
+    /// Shift the times of a flow towards noise, as runs do
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     shift: Option<f64>,
 
@@ -80,7 +80,7 @@ impl ScheduleCommand {
     }
 }
 
-/// The distance from a whole timestep that is rounding.
+/// The distance from a whole timestep that counts as rounding.
 const WHOLE: f64 = 1e-9;
 
 /// A schedule and its model.
@@ -138,7 +138,7 @@ fn shown_rows(steps: usize) -> Vec<usize> {
     shown
 }
 
-/// Numbers of a timestep, as they stand in the tensors of `--out`.
+/// The numbers of a timestep, as in the tensors of `--out`.
 struct Row {
     beta: Option<f64>,
     abar: f64,
@@ -151,7 +151,7 @@ struct Row {
 /// The tables from which rows are taken.
 struct Rows<'a> {
     betas: Option<&'a [f64]>,
-    /// Those of the fields of a row behind beta.
+    /// Those of the other fields of a row, in order.
     columns: [Vec<f64>; 4],
 }
 
@@ -219,7 +219,7 @@ fn tables(shown: &Shown) -> anyhow::Result<TensorWriter> {
     Ok(writer)
 }
 
-/// More points than the drawing has columns would only make the file large.
+/// The most points of a curve; more than the drawing has columns would only make the file large.
 const MOST_POINTS: usize = 2000;
 
 fn drawing(schedule: &Schedule) -> anyhow::Result<String> {

@@ -22,29 +22,29 @@ use tweedie::{Schedule, Storage};
 
 /// Measure epsilon, x0 and v on your own data and schedule, and recommend one
 ///
-/// On the GPU, at timesteps from almost clean to almost pure noise: the variance of each target, how errors of each
-/// prediction grow into x0 and epsilon, how a plain loss on each weighs the timesteps, and where f16 and bf16 lose the
-/// noise or the signal. Says which textbook sentences hold for these data, and what to predict with which loss weight for
-/// a number of sampling steps. Writes DIR/study.svg and DIR/study.json. Exits with 1 where a measurement disagrees with
-/// its formula.
+/// Measures on the GPU, at timesteps from almost clean to almost pure noise: the variance of each target, how errors of each
+/// prediction grow into x0 and epsilon, how a plain loss on each weighs the timesteps, and where f16 and bf16 lose the noise
+/// or the signal. Says which textbook statements hold for these data, and what to predict, with which loss weight, for a
+/// number of sampling steps. Writes DIR/study.svg and DIR/study.json. Exits with 1 if a measurement disagrees with its
+/// formula.
 ///
-/// The shape of the data does not matter: all elements are one population, of which some 33 thousand are computed with.
-/// Pictures and .npy files of unsigned 8 or 16 bits are scaled to -1..1; other numbers are taken as they are.
+/// The shape of the data does not matter: all elements are one population, of which about 33 thousand are used. Pictures and
+/// .npy files of unsigned 8 or 16 bits are scaled to -1..1; other numbers are taken as they are.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Study {
     /// Your data: .png, .jpg, .npy or .safetensors [default: a generated picture]
     #[arg(value_name = "FILE")]
     data: Option<PathBuf>,
 
-    /// Which tensor of a safetensors file [default: the only one, or x0]
+    /// The tensor of a safetensors file [default: the only one, or x0]
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
 
-    /// Sampling steps, spaced from the last timestep on (trailing) [default: 20, or T if that is less]
+    /// The number of sampling steps, in trailing spacing [default: 20, or T if that is less]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
 
-    /// The folder for the results; it is made if it does not exist
+    /// The folder for the results, created if it does not exist
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
 
@@ -52,7 +52,7 @@ pub struct Study {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 
-    /// Spoil the adapter's coefficients by 1% first: the study must then fail, which shows that it can
+    /// Make coefficients on the adapter wrong by 1%: the study must then fail, which shows that it can
     #[arg(long)]
     wrong_coefficient: bool,
 
@@ -64,10 +64,10 @@ pub struct Study {
     model: ModelArgs,
 }
 
-/// Timesteps that are measured beside those that sampling visits.
+/// The number of timesteps that are measured besides those that sampling visits.
 const SPREAD: usize = 33;
 
-/// Usual number of sampling steps.
+/// The usual number of sampling steps.
 const USUAL_STEPS: usize = 20;
 
 impl Study {
@@ -84,7 +84,7 @@ impl Study {
         let ((measured, off), worst) = (report::verdict(&results), report::disagreement(&results));
         if off > 0 {
             let error = anyhow!(
-                "{off} of {measured} measurements disagree with their formulas, by up to {worst:.1} tolerances"
+                "{off} of {measured} measurements disagree with their formulas, by up to {worst:.1} times the tolerance"
             );
             return Err(Failure::check(error));
         }
@@ -142,7 +142,7 @@ impl Study {
     }
 }
 
-/// Timesteps from the first to the last, closer at both ends, where curves are steep.
+/// Timesteps from the first to the last, denser at both ends, where curves are steep.
 fn spread(steps: usize) -> Vec<usize> {
     let last = (steps - 1) as f64;
     let place = |i: usize| (1.0 - (std::f64::consts::PI * i as f64 / (SPREAD - 1) as f64).cos()) / 2.0;

@@ -13,20 +13,23 @@ use verify::{checks, recorded_runs, usual_schedules};
 
 /// Check every op on an adapter against the f64 reference
 ///
-/// All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
-/// noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and loops of
-/// every kind of solver, each step by itself. Errors are shown as a fraction of their bound (at most 1 passes) and in
-/// units of the last place (ULP) of the storage. Without schedule options, several schedules are checked: linear, cosine,
-/// Stable Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving. Whole runs of
-/// ComfyUI and of the classes of diffusers, which were recorded, are replayed in f32: from their settings, their noise or seed and the
-/// outputs of their network to their result. Exits with 1 when something is out of its bound.
+/// Checks all ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2, T-1), with
+/// noise given and drawn; losses of every kind and terms of the variational bound, with their gradients; and loops of every
+/// kind of solver, each step by itself. Without schedule options, several schedules are checked: linear, cosine, Stable
+/// Diffusion's with zero terminal SNR, and a short one of each process that is not variance preserving. Recorded runs of ComfyUI
+/// and of the classes of diffusers are then replayed whole in f32, from their settings, their noise or seed and the outputs of
+/// their network to their result.
+///
+/// Errors are shown as a fraction of their bound (at most 1 passes) and in units of the last place (ULP) of the storage. Exits
+/// with 1 if an error exceeds its bound.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Verify {
     /// Only these storage types, separated by commas [default: f32,f16,bf16]
     #[arg(long, value_name = "TYPE,..", value_delimiter = ',')]
     storage: Vec<Storage>,
 
-    /// Spoil coefficients by 1% on the adapter first (those at T/2; those of every step): every check must then fail, which shows that it can
+    /// Make coefficients on the adapter wrong by 1% (at T/2, or in every step of a loop): every check must then fail, which shows
+    /// that it can
     #[arg(long)]
     wrong_coefficient: bool,
 
@@ -38,7 +41,7 @@ pub struct Verify {
     adapter: Option<String>,
 }
 
-/// Result of a check, over all shapes.
+/// The result of a check, over all shapes.
 struct Finding {
     op: String,
     comparison: Comparison,
@@ -54,7 +57,7 @@ impl Verify {
             say(format_args!("{}", Gpu::describe(&adapter.gpu.info)))?;
         }
         let mut checks = checks(&schedules, &storages).map_err(failure)?;
-        // A run has a schedule of its own.
+        // A recorded run has a schedule of its own.
         if self.schedule == ScheduleArgs::default() && storages.contains(&Storage::F32) {
             checks.extend(recorded_runs().map_err(failure)?);
         }
@@ -74,7 +77,7 @@ impl Verify {
             print(&findings)?;
         }
         if failed > 0 {
-            return Err(Failure::check(anyhow!("{failed} of {} checks are out of their bound", findings.len())));
+            return Err(Failure::check(anyhow!("{failed} of {} checks exceed their bounds", findings.len())));
         }
         if !json {
             let elements: u64 = findings.iter().map(|finding| finding.comparison.count).sum();
@@ -91,7 +94,7 @@ impl Verify {
     }
 }
 
-/// A schedule comes from the options, all else is between the tool and the adapter.
+/// Classifies an error: a schedule comes from the options, anything else is a GPU error.
 fn failure(error: verify::Error) -> Failure {
     match error {
         verify::Error::Plan(error) => plan_failure(error),

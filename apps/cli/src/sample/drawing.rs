@@ -1,4 +1,4 @@
-//! Drawings of a run: the generated pictures beside those of the set, and the way of one of them.
+//! Drawings of a run: the generated pictures next to those of the set, and the trajectory of one of them.
 
 use super::generate::{Frame, Generated};
 use super::sampler_list::Entry;
@@ -13,11 +13,11 @@ use tweedie::math::NoiseLevel;
 /// The columns of a trajectory.
 const LOOKS: usize = 8;
 
-/// The box of a picture that shares its place with another.
+/// The box of a picture that shares its cell with another.
 const HALF: u32 = THUMBNAIL / 2;
 
-/// The calls at which a trajectory is looked at: the first, the last, and some between, more of them early, where the
-/// network makes up its mind.
+/// The calls at which a trajectory is shown: the first, the last, and some between, most of them early, where the picture takes
+/// shape.
 pub fn looks(calls: usize) -> Vec<usize> {
     let columns = LOOKS.min(calls);
     let last = columns.saturating_sub(1).max(1);
@@ -34,7 +34,7 @@ fn caption(text: String) -> Caption {
     Caption { text, alarming: false }
 }
 
-/// A likeness in words.
+/// A likeness as text.
 pub fn decibels(likeness: Likeness) -> String {
     match likeness.psnr {
         f64::INFINITY => "equal".to_owned(),
@@ -43,7 +43,7 @@ pub fn decibels(likeness: Likeness) -> String {
     }
 }
 
-/// A row for each sampler: each sample with the nearest picture of the set at its right.
+/// Draws a row for each sampler: each sample with the nearest picture of the set to its right.
 pub fn grid(set: &Set, shown: &[Shown<'_>], subtitle: String) -> Result<RgbImage> {
     let row = |one: &Shown<'_>| {
         let likeness: Vec<Likeness> = one.take.samples.iter().map(|sample| set.nearest(sample)).collect();
@@ -78,7 +78,7 @@ fn beside(set: &Set, sample: &[f32], member: usize) -> Result<Picture> {
     Picture::from_planar(left.width + right.width, left.height, joined)
 }
 
-/// The way of the first sample: what it is, and what the network makes of it.
+/// Draws the trajectory of the first sample: the sample, and the clean picture that the network predicts.
 pub fn trajectory(set: &Set, shown: &Shown<'_>, subtitle: String) -> Result<RgbImage> {
     let Shown { entry, take } = shown;
     let call = |frame: &Frame| &entry.sampler.calls()[frame.call];
@@ -107,7 +107,7 @@ pub fn trajectory(set: &Set, shown: &Shown<'_>, subtitle: String) -> Result<RgbI
     .render()
 }
 
-/// The sample at the variance that pictures have, whatever the scale of the sampler.
+/// Scales a sample to the variance that pictures have, whatever the scale of the sampler.
 fn unit(x: &[f32], level: NoiseLevel) -> Vec<f32> {
     let scale = level.alpha().hypot(level.sigma()) as f32;
     x.iter().map(|value| value / scale).collect()

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tweedie::gpu::{Noise, NoiseKey, Recording};
 use tweedie::{Sampling, Shape, Tensor};
 
-/// Calls that are submitted at once: no device waits long for one, and progress is seen.
+/// Calls in a submit: few enough that no submit takes long, and that progress is seen.
 const CALLS: usize = 8;
 
 /// Settings that all samplers share.
@@ -25,13 +25,13 @@ pub struct Generator<'a> {
 pub struct Generated {
     /// The generated pictures.
     pub samples: Vec<Vec<f32>>,
-    /// Frames of the first one on the way.
+    /// Frames of the first one's trajectory.
     pub frames: Vec<Frame>,
     pub dispatches: usize,
     pub seconds: f64,
 }
 
-/// A look at a sample before a call: as it is, and the picture that the network makes of it.
+/// A sample before a call, and the clean picture that the network predicts from it.
 pub struct Frame {
     pub call: usize,
     pub x: Vec<f32>,
@@ -39,7 +39,7 @@ pub struct Frame {
 }
 
 impl Generator<'_> {
-    /// Runs a sampler, and looks at the first sample at these calls.
+    /// Runs a sampler, and keeps a frame of the first sample at each of these calls.
     pub fn generate(&self, entry: &Entry, looks: &[usize]) -> Outcome<Generated> {
         let Entry { name, sampler, predicts } = entry;
         let Adapter { gpu, context, .. } = self.adapter;

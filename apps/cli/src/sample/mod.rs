@@ -1,4 +1,4 @@
-//! The parts of `tweedie sample`: the samplers that take part, the pictures of the set, the loop on the GPU, and what is drawn of it.
+//! The parts of `tweedie sample`: the samplers that take part, the pictures of the set, the loop on the GPU, and the drawings.
 
 pub mod drawing;
 pub mod generate;

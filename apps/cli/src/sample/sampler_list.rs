@@ -33,18 +33,18 @@ impl Choice {
     }
 }
 
-/// Default choice: deterministic and not, of first and higher order, diffusion and flow.
+/// The default choice: deterministic and stochastic, of first and higher order, for diffusion and flow.
 const TELLING: [&str; 5] = ["ddim", "ddpm", "heun", "dpm++", "flow-euler"];
 
-/// All that lead from noise to pictures, by networks of one answer.
+/// All samplers from noise to pictures whose predictions have a single slice.
 fn all() -> impl Iterator<Item = SamplerEntry> {
     Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts() && !entry.make.is_sliced())
 }
 
-/// Steps where nothing is said.
+/// The default number of steps.
 const STEPS: usize = 20;
 
-/// Calls that a run may have: more than anybody samples with.
+/// The most calls of a run, far more than anybody samples with.
 const MOST_CALLS: usize = 10_000;
 
 /// A sampler that takes part.
@@ -60,11 +60,11 @@ impl Entry {
         let (sampler, model) = arguments.sampler(model)?;
         let refuse = |why: String| Err(Failure::input(anyhow!("{name}: {why}")));
         if entry.make.inverts() {
-            return refuse("it leads from pictures to noise; expected one that leads to pictures".to_owned());
+            return refuse("it leads from pictures to noise; expected a sampler that leads to pictures".to_owned());
         }
         if sampler.deviation() != Deviation::Fixed {
             return refuse(
-                "the ideal denoiser learned no variance; expected --variance fixed-small or fixed-large".to_owned(),
+                "the ideal denoiser predicts no variance; expected --variance fixed-small or fixed-large".to_owned(),
             );
         }
         if sampler.calls().len() > MOST_CALLS {
@@ -96,7 +96,7 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs
     once.into_iter().map(built).collect()
 }
 
-/// Those of the default choice that can sample the model with the options; the first refusal where none can.
+/// Those of the default choice that can sample the model with the options; the first error where none can.
 fn telling(built: impl Fn(SamplerEntry) -> Outcome<Entry>) -> Outcome<Vec<Entry>> {
     let mut refusal = None;
     let mut fitting = Vec::new();
@@ -109,7 +109,7 @@ fn telling(built: impl Fn(SamplerEntry) -> Outcome<Entry>) -> Outcome<Vec<Entry>
     refusal.filter(|_| fitting.is_empty()).map_or(Ok(fitting), Err)
 }
 
-/// The sampler of a file.
+/// The sampler of the `--config` file.
 fn of_file(options: &SamplerArgs, model: &Opened<'_>) -> Outcome<Entry> {
     let scheduler = model.scheduler.as_ref().context("expected --config FILE")?;
     let steps = options.steps.or((!counted(options)).then_some(STEPS));
@@ -126,7 +126,7 @@ fn counted(options: &SamplerArgs) -> bool {
     options.steps.is_some() || !options.timesteps.is_empty() || options.sections.is_some() || listed
 }
 
-/// The options, with defaults that suit a loop which begins with pure noise: it must begin at the noisiest timestep.
+/// The options, with defaults for a loop that begins with pure noise: it must begin at the noisiest timestep.
 fn completed(entry: SamplerEntry, options: &SamplerArgs, model: &Opened<'_>) -> SamplerArgs {
     let spaced = || uses(entry, "spacing") && options.process(entry, model).is_ok_and(has_timesteps);
     let steps = options.steps.is_some() || !counted(options);

@@ -1,8 +1,8 @@
 //! Recommends a prediction and a loss weight from the measurements.
 //!
-//! **Theory.** A network errs by a part of its target's deviation. On the way to x0 and to epsilon that part is multiplied
-//! by the amplification, and by the ratio of the deviations of what is predicted and what is wanted. A sampler needs both
-//! at every timestep that it visits, so the largest such factor is what a parameterization costs.
+//! **Theory.** A network errs by a fraction of its target's deviation. In the conversion to x0 or to epsilon that fraction is
+//! multiplied by the amplification and by the ratio of the deviations of what is predicted and what is wanted. A sampler needs
+//! both at every timestep that it visits, so the largest such factor is the cost of a parameterization.
 //!
 //! The weights follow Hang et al. 2023 (arXiv 2303.09556: min-SNR, gamma 5), Salimans & Ho 2022 (arXiv 2202.00512, section
 //! 4: truncated SNR for x0), and Karras et al. 2022 (arXiv 2206.00364, table 1: the weight of EDM, which is not 0 where
@@ -19,10 +19,10 @@ use serde::Serialize;
 use tweedie::Quantity;
 use tweedie::math::{SigmaData, Weight};
 
-/// Factors that differ by less make no difference: then the one earlier in the list is taken.
+/// Factors within this ratio of the least count as equal; of those, the first in [`PREFERENCE`] is taken.
 const ALIKE: f64 = 1.25;
 
-/// v first: it exists at every noise level.
+/// The order of preference: v first, since it determines x0 and epsilon at every noise level.
 const PREFERENCE: [Quantity; 3] = [Quantity::V, Quantity::Epsilon, Quantity::X0];
 
 const MIN_SNR_GAMMA: f64 = 5.0;
@@ -120,7 +120,7 @@ fn why_weigh(results: &Results<'_>, choice: Quantity, weight: &Weight) -> String
         Some([low, high]) => {
             format!("from {} (t = {}) to {} (t = {})", short(low.value), low.t, short(high.value), high.t)
         }
-        None => "by what f32 cannot tell".to_owned(),
+        None => "by weights that f32 cannot resolve".to_owned(),
     };
     let weighted = range(results.extremes(|moment| results.weight(moment, weight)));
     let plain = range(results.extremes(|moment| moment.plain_weight(choice)));

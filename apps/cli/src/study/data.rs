@@ -1,10 +1,11 @@
 //! The data that are studied: their moments over all elements, and a random choice of elements to compute with.
 //!
-//! **Theory.** Of the data, a target's variance and all that follows from it depend on the variance of an element alone,
-//! so the shape does not matter: all elements are one population.
+//! **Theory.** A target's variance, and all that follows from it, depends on the data through the variance of an element alone, so
+//! the shape does not matter: all elements are one population.
 //!
-//! **Practice.** One pass, with memory that does not grow with the data. From as many equal stretches as elements are
-//! wanted one element each is drawn, so that every element has the same chance; fewer data are all taken, whole times.
+//! **Practice.** One pass, with memory that does not grow with the data. The data are divided into as many equal stretches as
+//! elements are wanted, and one element is drawn from each, so that every element has the same chance. Data of fewer elements are
+//! taken whole, several times over.
 
 use super::format::short;
 use anyhow::{Context, Result, bail};
@@ -15,10 +16,10 @@ use serde::Serialize;
 use std::path::Path;
 use tweedie::gpu::NoiseKey;
 
-/// Least number of elements that stand for the data: the variance of as many normals is known to 0.8%.
+/// The least number of elements to compute with: the variance of that many normals is known to 0.8%.
 pub const ENOUGH: u64 = 1 << 15;
 
-/// The longest side at which a picture is studied; a larger one is reduced to it, which a training pipeline does too.
+/// The longest side at which a picture is studied; a larger one is reduced to it, as training pipelines do.
 const LONGEST_SIDE: u32 = 2048;
 
 /// The stream from which elements are drawn: far from those of noise.
@@ -42,12 +43,12 @@ pub struct Data {
     pub least: f64,
     /// Largest element.
     pub most: f64,
-    /// The elements that stand for them.
+    /// The elements to compute with.
     pub chosen: Vec<f32>,
 }
 
 impl Data {
-    /// Opens a picture, an .npy or a .safetensors file; or draws the picture that the tool brings along.
+    /// Opens a picture, an .npy or a .safetensors file; without a path, draws the built-in picture.
     pub fn open(path: Option<&Path>, tensor: Option<&str>, seed: u64) -> Result<Self> {
         let Some(path) = path else {
             return Self::of_picture("the generated picture".into(), &test_card(256, 192), seed);
@@ -56,7 +57,7 @@ impl Data {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let extension = path.extension().map(|it| it.to_string_lossy().to_lowercase()).unwrap_or_default();
         if tensor.is_some() && extension != "safetensors" {
-            bail!("--tensor is for safetensors files, and {shown} is none");
+            bail!("--tensor is for safetensors files, and {shown} is not one");
         }
         match extension.as_str() {
             "npy" => Self::of_npy(path, name, seed).context(shown),
@@ -75,7 +76,7 @@ impl Data {
     fn of_npy(path: &Path, name: String, seed: u64) -> Result<Self> {
         let npy = Npy::open(path)?;
         let (shape, count) = (npy.shape.clone(), npy.count());
-        // Pictures are kept in these two types, and models are trained on -1..1.
+        // Pictures are stored in these two types, and models are trained on -1..1.
         let full = match npy.kind {
             Kind::Unsigned(1) => Some(255.0),
             Kind::Unsigned(2) => Some(65535.0),
@@ -168,7 +169,7 @@ impl Data {
         self.deviation * self.deviation
     }
 
-    /// Guesses from range and deviation what the data are.
+    /// Guesses what the data are from their range and deviation.
     pub fn look(&self) -> Look {
         let Self { least, most, deviation, .. } = *self;
         let inside = |range: std::ops::RangeInclusive<f64>| range.contains(&least) && range.contains(&most);
@@ -188,7 +189,7 @@ impl Data {
     }
 }
 
-/// A guess what data are, and a transformation that suits models better.
+/// A guess at what the data are, and a transformation that suits models better.
 #[derive(Clone, Debug, Serialize)]
 pub struct Look {
     /// Description of the data.
@@ -200,7 +201,7 @@ pub struct Look {
 /// The deviations that count as near one. Stable Diffusion's factor 0.18215 leaves one between 0.9 and 1.1, by the data.
 const NEAR_ONE: std::ops::RangeInclusive<f64> = 0.75..=1.33;
 
-/// One element of each of `ENOUGH` stretches, in order; or all.
+/// The indices of one element from each of `ENOUGH` stretches, in order; of all elements, if there are fewer.
 fn picks(count: u64, seed: u64) -> impl Iterator<Item = u64> {
     let stretches = count.min(ENOUGH);
     let key = NoiseKey::seed(seed).stream(PICKS);
@@ -274,7 +275,7 @@ mod tests {
         }
         assert_eq!(picks(ENOUGH, 3).collect::<Vec<_>>(), (0..ENOUGH).collect::<Vec<_>>());
         let middle = picks(100 * ENOUGH, 1).map(|place| (place % 100) as f64).sum::<f64>() / ENOUGH as f64;
-        assert!((middle - 49.5).abs() < 0.6, "{middle}"); // 5 standard errors of 29/sqrt(65536)
+        assert!((middle - 49.5).abs() < 0.6, "{middle}"); // nearly 4 standard errors of 29/sqrt(32768)
         assert_ne!(picks(1 << 30, 1).collect::<Vec<_>>(), picks(1 << 30, 2).collect::<Vec<_>>());
     }
 

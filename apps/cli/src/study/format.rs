@@ -1,6 +1,6 @@
-//! Numbers as a study tells them.
+//! Numbers as a study prints them.
 
-/// Three digits, without an exponent where one can do; a dash for what does not exist.
+/// Formats a number with three digits, without an exponent where possible; a dash for one that is not finite.
 pub fn short(value: f64) -> String {
     if !value.is_finite() {
         return "-".into();

@@ -4,9 +4,9 @@
 //! that is independent of the data. A prediction that errs by `e` errs by `c1*e` after its conversion, `(c0, c1)` being
 //! the coefficients of (x_t, prediction).
 //!
-//! **Practice.** Every target is written from the data and drawn noise; its variance is taken in f64. Then noise of a
-//! small part of its size is added, the sum is converted to x0 and to epsilon, and what comes is compared with what went
-//! in. f32 rounds at each of these steps, which bounds how near a measurement can come to its formula.
+//! **Practice.** Every target is computed from the data and drawn noise; its variance is taken in f64. Then noise of a small
+//! fraction of its size is added, the sum is converted to x0 and to epsilon, and the results are compared with the true values.
+//! f32 rounds at each of these steps, which bounds how near a measurement can come to its formula.
 
 use super::LEVELS;
 use super::data::Data;
@@ -23,8 +23,8 @@ use tweedie::gpu::compare::Comparison;
 use tweedie::math::{NoiseLevel, solve};
 use tweedie::{Quantity, Schedule, Storage};
 
-/// Allowed error of a measured variance in standard errors: a normal passes this once in 500 million, and a study makes
-/// some hundred measurements.
+/// Allowed error of a measured variance in standard errors: a normal exceeds this once in 500 million times, and a study makes
+/// several hundred measurements.
 const STANDARD_ERRORS: f64 = 6.0;
 
 /// Allowed relative error of a measured amplification beyond what roundings explain: the error that was put in is
@@ -76,12 +76,12 @@ pub struct Experiment<'a> {
     pub data: &'a Data,
     pub schedule: &'a Schedule,
     pub key: NoiseKey,
-    /// True if the adapter computes with coefficients that are wrong: everything must then be noticed.
+    /// True to give the adapter wrong coefficients: the study must then fail.
     pub spoiled: bool,
 }
 
 impl Experiment<'_> {
-    /// Measures at these timesteps, which the schedule has.
+    /// Measures at these timesteps of the schedule.
     pub fn measure(&self, times: &[usize]) -> Outcome<Vec<Moment>> {
         let mut progress = Progress::new("measuring", times.len() as u64);
         let mut moments = Vec::new();
@@ -109,7 +109,7 @@ impl Experiment<'_> {
             batch.run(&noising)?;
             let clean = batch.read(&target)?;
             batch.predict(ERROR, &clean, [&target, &prediction], key.stream(place))?;
-            // Two outputs in a row exist where both do; each by itself exists more often.
+            // A pass with two outputs has results only where both exist, so each has a pass of its own.
             for wanted in WANTED.into_iter().zip([&x0, &epsilon]) {
                 batch.run(&batch.conversion((quantity, &prediction), &[wanted])?)?;
             }
@@ -160,7 +160,7 @@ fn variance_tolerance([a, b]: [f64; 2], variance: f64, size: f64, count: f64) ->
     STANDARD_ERRORS * sampling + ROUNDINGS * (a.abs() * size + b.abs()).powi(2)
 }
 
-/// `size` is the root mean square of the data, `put_in` that of the error; a normal's is 1.
+/// The measurement of an amplification. `size` is the root mean square of the data, `put_in` that of the error; the noise's is 1.
 fn amplification(
     level: NoiseLevel,
     given: Quantity,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// NaN stands for a value that does not exist, in both.
+/// A measurement. In `measured` and `expected`, NaN stands for a value that does not exist.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Measurement {
     pub measured: f64,
@@ -28,7 +28,7 @@ impl Measurement {
     }
 }
 
-/// In f64, in two passes.
+/// The variance of values, in f64 and in two passes.
 pub fn variance(values: &[f32]) -> f64 {
     let mean = mean(values.iter().map(|&value| f64::from(value)));
     mean_square(values.iter().map(|&value| f64::from(value) - mean))

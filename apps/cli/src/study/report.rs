@@ -11,7 +11,7 @@ use super::{CHOICES, ERROR, TARGETS, WEIGHTS};
 use crate::report::{Outcome, say};
 use serde_json::{Value, json};
 
-/// Columns of the text; the file has all.
+/// Columns of the text; the file has all timesteps.
 const COLUMNS: usize = 8;
 
 /// The largest difference between what was measured and its formula, as a part of what is tolerated.

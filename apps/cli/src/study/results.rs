@@ -1,4 +1,4 @@
-//! All that was measured of some data under a schedule, and the questions that are asked about it.
+//! All that was measured for some data under a schedule, and the questions that are asked about it.
 
 use super::data::Data;
 use super::measure::Moment;
@@ -32,7 +32,7 @@ impl Results<'_> {
         self.moments.iter().filter(|moment| self.visited.contains(&moment.t))
     }
 
-    /// The least and the largest of what exists, of all moments.
+    /// The least and the largest of the values that exist, over all moments.
     pub fn extremes(&self, value: impl Fn(&Moment) -> Option<f64>) -> Option<[At; 2]> {
         let values = self.moments.iter().filter_map(|moment| Some(At { value: value(moment)?, t: moment.t }));
         values.map(|at| [at, at]).reduce(|[low, high], [at, _]| {
@@ -50,7 +50,7 @@ impl Results<'_> {
         self.schedule.loss_weight(moment.t, weight, Quantity::X0).ok()
     }
 
-    /// The timesteps that were measured at which a storage loses this part.
+    /// The measured timesteps at which a storage loses this part.
     pub fn lost(&self, storage: Storage, part: Part) -> Vec<usize> {
         let of_storage = HALVES.iter().zip(&self.halves).filter(|(half, _)| **half == storage);
         let found = of_storage.flat_map(|(_, recovered)| recovered.iter().zip(&self.moments));
@@ -58,7 +58,7 @@ impl Results<'_> {
     }
 }
 
-/// The part of an amplification that may be rounding, above which it says nothing about a weight.
+/// The fraction of an amplification that may be rounding; above it, the amplification says nothing about a weight.
 const MOSTLY_ROUNDING: f64 = 0.5;
 
 impl Moment {

@@ -1,8 +1,8 @@
 //! Measures the losses of 16-bit storage.
 //!
 //! **Theory.** `x_t = alpha*x0 + sigma*epsilon` is rounded to 11 (f16) or 8 (bf16) bits. Where `sigma` is small the
-//! rounding drowns the noise, where `alpha` is small it drowns the signal: even somebody who knows the one exactly can
-//! recover the other only to
+//! rounding drowns the noise, where `alpha` is small it drowns the signal: even with the one known exactly, the other can be
+//! recovered only as
 //! ```text
 //! epsilon ~ (x_t - alpha*x0)/sigma        x0 ~ (x_t - sigma*epsilon)/alpha
 //! ```
@@ -20,7 +20,7 @@ use tweedie::Storage;
 use tweedie::gpu::NoiseKey;
 use tweedie::math::NoiseLevel;
 
-/// Relative error from which on a part counts as lost.
+/// The relative error above which a part counts as lost.
 pub const LOST: f64 = 0.1;
 
 /// The storages that may lose something.
@@ -44,7 +44,7 @@ impl Part {
     }
 }
 
-/// The relative errors of what can be recovered from x_t; NaN where nothing of it is there, infinite beyond the range.
+/// The relative errors of what can be recovered from x_t; NaN for a part that x_t does not have, infinite beyond the range.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Recovered {
     pub noise: f64,
@@ -59,13 +59,13 @@ impl Recovered {
         }
     }
 
-    /// Returns whether a part is there and cannot be told any more.
+    /// Returns whether a part exists and is lost.
     pub fn is_lost(&self, part: Part) -> bool {
         self.of(part) > LOST
     }
 }
 
-/// At each of these levels, in the storage of the adapter.
+/// Returns the errors at each of these levels, in the storage of the adapter.
 pub fn recover(adapter: &Adapter, data: &Data, levels: &[NoiseLevel], key: NoiseKey) -> Outcome<Vec<Recovered>> {
     let stored = adapter.storage.decode(&adapter.storage.encode(&data.chosen));
     let x0 = &stored[..data.chosen.len()];
@@ -91,7 +91,7 @@ pub fn recover(adapter: &Adapter, data: &Data, levels: &[NoiseLevel], key: Noise
     Ok(recovered)
 }
 
-/// To nothing there is no ratio.
+/// The error relative to a whole; NaN for a whole of 0.
 fn relative(off: f64, whole: f64) -> f64 {
     if whole > 0.0 { off / whole } else { f64::NAN }
 }

@@ -1,4 +1,4 @@
-//! Compares statements of textbooks about the three parameterizations with the measurements.
+//! Compares textbook statements about the three parameterizations with the measurements.
 
 use super::format::short;
 use super::measure::{Moment, Reading};
@@ -7,7 +7,7 @@ use super::storage_loss::{HALVES, Part};
 use serde::Serialize;
 use tweedie::{Quantity, Storage};
 
-/// A sentence, whether these data and this schedule bear it out, and the numbers.
+/// A statement, whether these data and this schedule confirm it, and the numbers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Claim {
     pub claim: &'static str,
@@ -18,13 +18,13 @@ pub struct Claim {
 /// Factor within which a variance counts as near.
 const NEAR: f64 = 1.5;
 
-/// From which amplification on a conversion counts as ill-conditioned: a prediction that is 10% off says nothing then.
+/// The amplification from which a conversion counts as ill-conditioned: a prediction that is 10% off says nothing then.
 const ILL: f64 = 10.0;
 
 /// Allowance for rounding in an amplification of one.
 const ROUNDING: f64 = 1e-3;
 
-/// All of them, in the order in which they are told.
+/// All claims, in the order in which they are printed.
 pub fn claims(results: &Results<'_>) -> Vec<Claim> {
     let (epsilon, x0) = (Quantity::Epsilon, Quantity::X0);
     let all = [
@@ -63,7 +63,7 @@ fn x0_by_the_data(results: &Results<'_>) -> Option<Claim> {
     let [low, high] = extremes(results, Quantity::X0, |target| target.variance)?;
     let confirmed = high.value <= low.value * (1.0 + ROUNDING);
     let found = match confirmed {
-        true => format!("{} at every t, of which the schedule changes nothing", short(high.value)),
+        true => format!("{} at every t, whatever the schedule", short(high.value)),
         false => range([low, high]),
     };
     Some(Claim { claim: "x0's variance is that of the data", confirmed, found })
@@ -116,7 +116,7 @@ fn half_precision(results: &Results<'_>) -> Option<Claim> {
     Some(Claim { claim: "16 bits hold the noisy sample", confirmed, found })
 }
 
-/// Names the parts that a storage loses more than a tenth of, and the timesteps.
+/// Names the parts that a storage loses more than 10% of, and the timesteps.
 pub fn losses(results: &Results<'_>, storage: Storage) -> Option<String> {
     let told = Part::ALL.into_iter().filter_map(|part| {
         let times = results.lost(storage, part);

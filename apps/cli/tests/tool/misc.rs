@@ -234,7 +234,7 @@ fn verify_notices() {
     assert_eq!(code, Some(1), "{stderr}");
     let checks = stdout.lines().filter(|line| line.ends_with("FAILED")).count();
     assert!(checks > 20 && !stdout.contains("passed"), "{stdout}");
-    assert_eq!(stderr, format!("error: {checks} of {checks} checks are out of their bound\n"));
+    assert_eq!(stderr, format!("error: {checks} of {checks} checks exceed their bounds\n"));
 }
 
 /// An option that is silently ignored would let somebody believe that they have checked what was never run.

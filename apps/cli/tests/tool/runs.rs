@@ -209,7 +209,7 @@ fn misfits() {
     with("gidance", 3.into(), &["gidance"]);
     with("compat", "a1111".into(), &["compat: expected comfyui or published"]);
     folder.write("run.json", config.to_string().as_bytes());
-    folder.refuses(&line("--compat diffusers"), &["a run has the numbers of comfyui or the published ones"]);
+    folder.refuses(&line("--compat diffusers"), &["expected comfyui or published for a run"]);
     let plain = "replay in.safetensors --sampler ddim --steps 4 --compat comfyui --out out.safetensors";
-    folder.refuses(plain, &["a run alone has the numbers of ComfyUI"]);
+    folder.refuses(plain, &["--compat comfyui is for runs alone (--run FILE)"]);
 }
