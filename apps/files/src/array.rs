@@ -1,4 +1,4 @@
-//! A tensor in memory: f64 values, and the header that they had in their file.
+//! A tensor in memory: its values in f64, and its header in the file.
 
 use crate::header::Header;
 use anyhow::Result;

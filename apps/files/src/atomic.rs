@@ -1,7 +1,7 @@
 //! Files that are either whole or untouched.
 //!
-//! Everything that is written goes to a temporary file beside its destination and is renamed over it at the end. A run
-//! that fails, is interrupted, or fills the disk leaves no half file, and never damages the one that was there.
+//! Everything is written to a temporary file next to its destination, which is renamed over it at the end. A run that fails, is
+//! interrupted, or fills the disk leaves no partial file, and never damages the one that was there.
 
 use std::fs::{self, Permissions};
 use std::io::{Seek, SeekFrom, Write};
@@ -17,17 +17,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     file.finish()
 }
 
-/// A file that is being written: it appears at its path at the end, and not at all where it is dropped before.
+/// A file that is being written: it appears at its path at the end, or not at all if it is dropped before.
 #[derive(Debug)]
 pub struct Pending {
-    /// As the user wrote it.
+    /// The path as the user wrote it.
     path: PathBuf,
     target: PathBuf,
     file: NamedTempFile,
 }
 
 impl Pending {
-    /// Begins a file that shall appear at `path`.
+    /// Begins a file that will appear at `path`.
     pub fn create(path: &Path) -> Result<Self> {
         check_destination(path)?;
         let target = behind_link(path);
@@ -42,14 +42,14 @@ impl Pending {
         written.with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Has the file appear, in the place of one that was there.
+    /// Puts the file in place, replacing one that was there.
     pub fn finish(self) -> Result<()> {
         let Self { path, target, file } = self;
         put(file, &target).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
-/// Checks that `path` can be written; asked before the work starts, so that nobody waits for a refusal.
+/// Checks that `path` can be written. Call it before the work starts, so that nobody waits only to be refused.
 pub fn check_destination(path: &Path) -> Result<()> {
     let shown = path.display();
     if path.as_os_str().is_empty() {

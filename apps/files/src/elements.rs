@@ -1,4 +1,4 @@
-//! The elements of a tensor as they lie in a file: little-endian numbers.
+//! The elements of a tensor as a file holds them: little-endian numbers.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -14,7 +14,7 @@ pub fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
     })
 }
 
-/// The bytes of a number of a type that [`widen`] takes; `None` for other types.
+/// The size of a number in bytes, for the types that [`widen`] takes; `None` for other types.
 pub fn float_bytes(dtype: Dtype) -> Option<usize> {
     match dtype {
         Dtype::F64 => Some(8),
@@ -24,7 +24,7 @@ pub fn float_bytes(dtype: Dtype) -> Option<usize> {
     }
 }
 
-/// The first number that is not finite, by its index. Numbers of other types than floating point are.
+/// The index of the first number that is not finite; `None` for types other than those that [`widen`] takes.
 pub fn first_not_finite(dtype: Dtype, bytes: &[u8]) -> Option<usize> {
     match dtype {
         Dtype::F64 => first(bytes, |raw| f64::from_le_bytes(raw).is_finite()),

@@ -15,12 +15,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// Samples: the first dimension.
+    /// The number of samples: the first dimension.
     pub fn batch(&self) -> usize {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Elements in each sample.
+    /// The number of elements in each sample.
     pub fn per_sample(&self) -> usize {
         self.shape.iter().skip(1).product()
     }
@@ -48,7 +48,7 @@ impl Header {
         bail!("tensor `{}` holds {what} at sample {sample}, element {element} (flat index {flat})", self.name)
     }
 
-    /// The sample of an element, and its index there.
+    /// The sample of an element, and its index in that sample.
     pub fn place(&self, flat: usize) -> [usize; 2] {
         let elements = self.per_sample().max(1);
         [flat / elements, flat % elements]

@@ -10,11 +10,11 @@
 //! npy                                          NumPy arrays, read value by value
 //! array  stored                                a tensor in memory, or in its file
 //! header  elements                             name, shape and type of a tensor, and the bytes of its numbers
-//! atomic  regular                              writing and opening
+//! atomic  regular                              atomic writing, and opening regular files
 //! ```
 
 pub mod array;
-#[cfg(not(target_family = "wasm"))] // a page has no file system
+#[cfg(not(target_family = "wasm"))] // a web page has no file system
 pub mod atomic;
 mod elements;
 pub mod header;

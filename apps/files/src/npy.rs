@@ -1,6 +1,6 @@
 //! Reading NumPy's .npy files, value by value.
 //!
-//! **Theory.** The format is a magic, a version, the length of a header, the header (a Python dictionary of `descr`,
+//! **Theory.** The format is a magic number, a version, the length of a header, the header (a Python dictionary of `descr`,
 //! `fortran_order` and `shape`), and the values (NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays").
 //!
 //! **Practice.** The claims of the header are checked against the length of the file before anything is allocated, and
@@ -20,7 +20,7 @@ use std::path::Path;
 /// The longest header that is read; those that NumPy writes have a few hundred bytes.
 const LONGEST_HEADER: u64 = 1 << 16;
 
-/// An open file, before its first value.
+/// An open file, positioned before its first value.
 pub struct Npy {
     /// The sizes of its dimensions.
     pub shape: Vec<u64>,
@@ -142,18 +142,18 @@ fn header(file: &mut impl Read) -> Result<(u64, String)> {
     let mut magic = [0; 8];
     file.read_exact(&mut magic).context("it is too short")?;
     if !magic.starts_with(b"\x93NUMPY") {
-        bail!("it does not begin with NumPy's magic");
+        bail!("it does not begin with NumPy's magic number");
     }
     let mut length = [0; 4];
     let field = match magic[6] {
         1 => 2,
         2 | 3 => 4,
-        version => bail!("it is of version {version}, and 1 to 3 are known"),
+        version => bail!("it has version {version}, and only 1 to 3 are known"),
     };
     file.read_exact(&mut length[..field]).context("it is too short")?;
     let length = u64::from(u32::from_le_bytes(length));
     if length > LONGEST_HEADER {
-        bail!("it announces a header of {length} bytes");
+        bail!("it announces a header of {length} bytes, and at most {LONGEST_HEADER} are read");
     }
     let mut text = String::new();
     file.take(length).read_to_string(&mut text).context("its header is not text")?;
@@ -200,7 +200,7 @@ impl Header {
     }
 }
 
-/// Rest of a header that is being read.
+/// The rest of a header that is being read.
 struct Text<'a>(&'a str);
 
 impl<'a> Text<'a> {
@@ -222,7 +222,7 @@ impl<'a> Text<'a> {
         Ok(text)
     }
 
-    /// Letters and digits, perhaps none.
+    /// Reads letters and digits, perhaps none.
     fn word(&mut self) -> &'a str {
         let text = self.0.trim_start();
         let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
@@ -231,7 +231,7 @@ impl<'a> Text<'a> {
         word
     }
 
-    /// A tuple of whole numbers.
+    /// Reads a tuple of whole numbers.
     fn sizes(&mut self) -> Result<Vec<u64>> {
         self.expect('(')?;
         let mut sizes = Vec::new();

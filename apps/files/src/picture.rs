@@ -10,13 +10,13 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, Rgb32FImage, RgbImage};
 
 /// The largest picture that is opened, in pixels: a few kilobytes of PNG can unpack to any size that their header
-/// claims. Phones take up to 200 million, which nobody wants to wait for here either.
+/// claims. Phones take pictures of up to 200 million pixels, which would take too long here.
 const MOST_PIXELS: u64 = 100_000_000;
 
-/// Memory that a decoder may take: 8 bytes for each of those pixels, and some room.
+/// The memory that a decoder may take, in bytes: 8 for each of those pixels, and some room.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// The longer side that a picture should have at least, to be recognised in a filmstrip.
+/// The least length of a picture's longer side at which it can be recognised in a filmstrip.
 const LEGIBLE: u32 = 96;
 
 /// A colour picture. Plane after plane, row after row: the layout `[3, height, width]` of a tensor.
@@ -33,7 +33,10 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// From planar values. Those outside of [-1, 1] are kept; [`Self::to_rgb`] clamps them.
+    /// Creates a picture from planar values. Those outside [-1, 1] are kept; [`Self::to_rgb`] clamps them.
+    ///
+    /// # Errors
+    /// Unless there are `3 * width * height` values.
     pub fn from_planar(width: usize, height: usize, data: Vec<f32>) -> Result<Self> {
         let expected = 3 * width * height;
         if data.len() != expected {
@@ -42,7 +45,7 @@ impl Picture {
         Ok(Self { channels: 3, height, width, data })
     }
 
-    /// Opens a PNG or JPEG of any kind (grey, palette, transparent, 16 bit, turned by a phone) and fits it into a box.
+    /// Opens a PNG or JPEG of any kind (grey, palette, transparent, 16 bit, rotated by a phone) and fits it into a box.
     ///
     /// Transparent parts show white. See [`Self::fit`] for the size of the result.
     pub fn open(path: &Path, most_width: u32, most_height: u32) -> Result<Self> {
@@ -56,7 +59,7 @@ impl Picture {
         Ok(Self::from_colours(&fitted(&flatten(image, most_width, most_height), most_width, most_height)))
     }
 
-    /// Opens a picture as [`Self::open`] does, as the largest square from its middle, at this size.
+    /// Opens a picture as [`Self::open`] does, crops it to the largest square in its middle, and scales that to this size.
     pub fn open_square(path: &Path, side: u32) -> Result<Self> {
         let image = decode(path).with_context(|| path.display().to_string())?;
         let shorter = image.width().min(image.height());
@@ -65,7 +68,7 @@ impl Picture {
         Ok(Self::from_colours(&imageops::resize(&square, side, side, FilterType::Lanczos3)))
     }
 
-    /// The picture at a size that fits into the box, in its own proportions.
+    /// Returns the picture at a size that fits into the box, in its own proportions.
     ///
     /// A large one is reduced with a Lanczos filter. One that is too small to recognise is enlarged by a whole factor,
     /// so that its pixels stay crisp squares. Any other is left alone.
@@ -73,7 +76,7 @@ impl Picture {
         Self::from_colours(&fitted(&self.to_colours(), most_width, most_height))
     }
 
-    /// As 8-bit pixels. Values are clamped, NaN is black.
+    /// Converts to 8-bit pixels. Values are clamped, and NaN is black.
     pub fn to_rgb(&self) -> RgbImage {
         let byte = |value: f32| ((value + 1.0) * 127.5).round() as u8; // saturates; NaN gives 0
         RgbImage::from_fn(self.width as u32, self.height as u32, |x, y| Rgb(self.at(x, y).map(byte)))
@@ -88,7 +91,7 @@ impl Picture {
         Rgb32FImage::from_fn(self.width as u32, self.height as u32, |x, y| Rgb(self.at(x, y).map(|v| v * 0.5 + 0.5)))
     }
 
-    /// From interleaved values in [0, 1]; a filter's overshoot is cut off.
+    /// Creates a picture from interleaved values in [0, 1]; a filter's overshoot is clamped.
     pub fn from_colours(image: &Rgb32FImage) -> Self {
         let plane = |channel: usize| image.pixels().map(move |pixel| pixel.0[channel].clamp(0.0, 1.0) * 2.0 - 1.0);
         let data = (0..3).flat_map(plane).collect();
@@ -96,7 +99,7 @@ impl Picture {
     }
 }
 
-/// 8-bit pixels as the bytes of a PNG.
+/// Encodes 8-bit pixels as the bytes of a PNG.
 pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Default, PngFilter::Adaptive);
@@ -137,7 +140,7 @@ fn unpack(file: impl BufRead + Seek) -> Result<DynamicImage> {
     Ok(image)
 }
 
-/// On one line, whatever the decoder says.
+/// Returns the error on one line, whatever the decoder says.
 fn damaged(error: image::ImageError) -> anyhow::Error {
     let said = error.to_string();
     let lines: Vec<&str> = said.lines().map(str::trim).collect();

@@ -1,11 +1,11 @@
-//! Opening files whose size bounds the reading.
+//! Opening and reading files within known bounds.
 
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 
-/// Opens a regular file and returns its size. A device or a pipe might never end.
+/// Opens a regular file and returns its size. Devices and pipes, which might never end, are refused.
 ///
 /// `kind` names the expected file in the error, such as "a safetensors file".
 pub fn open(path: &Path, kind: &str) -> Result<(File, u64)> {
@@ -16,7 +16,7 @@ pub fn open(path: &Path, kind: &str) -> Result<(File, u64)> {
     Ok((File::open(path).context("cannot be read")?, about.len()))
 }
 
-/// Reads a file or a pipe of at most so many bytes.
+/// Reads a file or a pipe of at most `most` bytes.
 pub fn read(path: &Path, kind: &str, most: u64) -> Result<Vec<u8>> {
     about(path, kind)?;
     let (file, mut bytes) = (File::open(path).context("cannot be read")?, Vec::new());

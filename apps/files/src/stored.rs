@@ -1,7 +1,7 @@
 //! A tensor that stays in its file and is read window by window.
 //!
-//! Windows are read into memory, not mapped: a mapped page counts as memory of the process for as long as it is there, a file
-//! that somebody shortens meanwhile would end the process, and a mapping needs `unsafe`.
+//! Windows are read into memory, not mapped: mapped pages count as memory of the process while they are resident, a file that is
+//! shortened meanwhile would kill the process, and mapping needs `unsafe`.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -32,7 +32,7 @@ impl Source {
         &self.path
     }
 
-    /// The bytes of a range of the file.
+    /// Reads `length` bytes of the file from `start`.
     pub fn read(&self, start: u64, length: usize) -> Result<Vec<u8>> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(start)).context("cannot be read")?;
@@ -60,7 +60,7 @@ impl Deref for Stored {
     }
 }
 
-/// Consecutive elements of a tensor, as they lie in the file.
+/// Consecutive elements of a tensor, as the file holds them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elements {
     /// Index of the first one in the tensor.
@@ -93,13 +93,13 @@ impl Stored {
         Ok(elements)
     }
 
-    /// The whole tensor in memory; it may hold NaN.
+    /// Reads the whole tensor into memory; it may hold NaN.
     pub fn array(&self) -> Result<Array> {
         let elements = self.elements(0..self.shape.iter().product())?;
         Ok(Array { header: self.header.clone(), data: elements.widened() })
     }
 
-    /// The same result, an error naming the file.
+    /// Returns the result, with the name of the file added to an error.
     pub fn within<T>(&self, result: Result<T>) -> Result<T> {
         result.with_context(|| self.source.path().display().to_string())
     }

@@ -1,4 +1,4 @@
-//! Reading safetensors files whose author may have made a mistake.
+//! Reading safetensors files that may be wrong.
 //!
 //! Every message names the file, the tensor, what was expected and what was found, on one line. Opening a file reads its header;
 //! memory is bounded by the real size of the tensors that are asked for, never by what the header claims.
@@ -14,7 +14,7 @@ use crate::header::Header;
 use crate::stored::{Source, Stored};
 use crate::{regular, tensor_header};
 
-/// Most tensor names that a message lists.
+/// The most tensor names that a message lists.
 const LISTED: usize = 12;
 
 /// An open file and its validated header.
@@ -54,7 +54,7 @@ impl TensorFile {
         self.within(self.find_floats(name))
     }
 
-    /// The same, of the shape of one that was looked at before.
+    /// The same, refusing a tensor whose shape is not that of `like`.
     pub fn stored_like(&self, name: &str, like: &Header) -> Result<Stored> {
         let stored = self.stored(name)?;
         self.within(stored.require_shape_of(like))?;
@@ -73,19 +73,19 @@ impl TensorFile {
         Ok(array)
     }
 
-    /// A finite floating point tensor of the same shape as one that was looked at before.
+    /// A finite floating point tensor of the same shape as `like`, widened to f64.
     pub fn floats_like(&self, name: &str, like: &Header) -> Result<Array> {
-        let array = self.stored_like(name, like)?.array()?; // the likelier mistake is reported first
+        let array = self.stored_like(name, like)?.array()?; // a wrong shape is the likelier mistake, so it is reported first
         self.within(array.require_finite())?;
         Ok(array)
     }
 
-    /// True if a tensor of this name holds floating point numbers.
+    /// True if there is a tensor of this name and it does not hold integers (I64, I32 or U32).
     pub fn is_float(&self, name: &str) -> bool {
         self.metadata.info(name).is_some_and(|info| integers(info.dtype, &[]).is_none())
     }
 
-    /// A finite tensor of integers or floating point numbers of any rank from 1, widened to f64.
+    /// A tensor of integers (I64, I32 or U32) or finite floating point numbers, widened to f64.
     pub fn numbers(&self, name: &str) -> Result<Array> {
         if self.has(name) && !self.is_float(name) {
             return self.within(self.decode_integers(name));
@@ -100,13 +100,13 @@ impl TensorFile {
         Ok(Array { header: header(name, info), data })
     }
 
-    /// Refuses the file for what one of its tensors is.
+    /// Refuses the file unless `holds`, which is said of one of its tensors.
     pub fn require(&self, holds: bool, name: &str, why: impl FnOnce() -> String) -> Result<()> {
         let verdict = if holds { Ok(()) } else { Err(anyhow!("tensor `{}`: {}", name.escape_debug(), why())) };
         self.within(verdict)
     }
 
-    /// One timestep for each sample of `like`, all below `train_timesteps`.
+    /// Reads one timestep for each sample of `like`, all below `train_timesteps`.
     pub fn timesteps(&self, name: &str, like: &Header, train_timesteps: usize) -> Result<Vec<u32>> {
         self.within(self.decode_timesteps(name, like, train_timesteps))
     }
@@ -170,7 +170,7 @@ impl TensorFile {
         }
     }
 
-    /// The same result, an error naming the file.
+    /// Returns the result, with the name of the file added to an error.
     pub fn within<T>(&self, result: Result<T>) -> Result<T> {
         result.with_context(|| self.source.path().display().to_string())
     }

@@ -1,6 +1,6 @@
-//! The first look at a safetensors file: is it one, and is it whole?
+//! The header of a safetensors file, and the check that the file is whole.
 //!
-//! The `safetensors` crate validates everything, but says little to a user. The commonest accidents (a file that is not
+//! The `safetensors` crate validates everything, but its errors say little to a user. The commonest accidents (a file that is not
 //! safetensors, a download that stopped) are recognised here first, by comparing the header with the size of the file.
 //!
 //! The layout is: header length (u64, little endian), header (JSON), data. The header names each tensor's bytes,
@@ -18,7 +18,7 @@ const LENGTH: usize = 8;
 /// Longest header that the `safetensors` crate reads and writes.
 const LONGEST: u64 = 100_000_000;
 
-/// Reads and validates the header of a file of this many bytes. Returns it, and where the data starts.
+/// Reads and validates the header of a file of `size` bytes. Returns the offset of the data, and the header.
 pub fn read(file: &mut impl Read, size: u64) -> Result<(u64, Metadata)> {
     let header = header_of(file, size)?;
     let start = (LENGTH + header.len()) as u64;
@@ -27,7 +27,7 @@ pub fn read(file: &mut impl Read, size: u64) -> Result<(u64, Metadata)> {
         Ok(metadata) => metadata,
         Err(error) => bail!("expected a safetensors file, found a damaged header: {error}"),
     };
-    // A second look by the crate's own reading of the header, which ranges of the data are taken from.
+    // Checked again by the crate's own reading of the header, which gives the ranges of the data.
     let end = start.saturating_add(metadata.data_len() as u64);
     if end != size {
         bail!("expected {end} bytes as its header says, found {size}");

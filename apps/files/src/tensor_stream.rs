@@ -1,6 +1,6 @@
-//! Writing a safetensors file whose tensors come window by window, whole or not at all.
+//! Writing a safetensors file window by window; it appears whole or not at all.
 //!
-//! The header is known before the data, so it is written first. Each tensor has its place after it and grows there from its
+//! The header is known before the data, so it is written first. Each tensor has its place after the header and is filled from its
 //! beginning to its end, whatever is appended to others in between.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ const WORD: usize = 8;
 /// A tensor that will be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announced {
-    /// Its name in the file.
+    /// The name in the file.
     pub name: String,
     /// Element type.
     pub dtype: Dtype,
@@ -26,13 +26,13 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// A tensor of this name, type and shape.
+    /// Creates an announcement of a tensor of this name, type and shape.
     pub fn new(name: &str, dtype: Dtype, shape: &[usize]) -> Self {
         Self { name: name.to_owned(), dtype, shape: shape.to_vec() }
     }
 }
 
-/// The bytes of a tensor; `None` where they are beyond what a file can have.
+/// The size of a tensor in bytes; `None` if it is too large for a file.
 pub(crate) fn length(dtype: Dtype, shape: &[usize]) -> Option<usize> {
     let elements = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))?;
     Some(elements.checked_mul(dtype.bitsize())? / 8)
@@ -77,7 +77,7 @@ impl TensorStream {
         Ok(())
     }
 
-    /// Has the file appear, once every tensor is complete.
+    /// Puts the file in place, once every tensor is complete.
     pub fn finish(self) -> Result<()> {
         if let Some(Place { name, next, end }) = self.tensors.iter().find(|place| place.next < place.end) {
             bail!("tensor `{name}`: {} bytes were not written", end - next);

@@ -14,7 +14,7 @@ pub struct TensorWriter {
 }
 
 impl TensorWriter {
-    /// Without any tensor yet.
+    /// Creates a writer without tensors.
     pub fn new() -> Self {
         Self::default()
     }

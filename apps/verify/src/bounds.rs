@@ -17,7 +17,7 @@ pub struct Op {
     drawn: bool,
 }
 
-/// Every variance, each with another prediction, clipped and not, by noise that is given or drawn or by the noisy sample.
+/// Terms of every variance, with different predictions, clipped or not, from given noise, drawn noise or the noisy sample.
 pub fn ops(schedule: &Schedule) -> Outcome<Vec<Named<Op>>> {
     let ops = [
         ("fixed small", ModelVariance::FixedSmall, Quantity::Epsilon, None, LossInputs::CleanAndNoise, false),
@@ -98,7 +98,7 @@ async fn check_shape(
     let mut total = Comparison::new(device.storage);
     let [prediction, learned, x0, mut in1] = tensors.each_ref().map(|values| wide(values));
     if op.drawn {
-        in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // what the terms are of; losses check the noise
+        in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // the noise of the terms, which the losses check
     }
     let (elements, prediction, learned) = (shape.elements as usize, &prediction[..], &learned[..]);
     let batch = Batch { timesteps: times, elements, prediction, learned, x0: &x0, in1: &in1 };

@@ -1,4 +1,4 @@
-//! A device as the checks use it: tensors in one storage, there and back.
+//! A device as the checks use it: it uploads tensors in one storage, and reads them back.
 
 use crate::Outcome;
 use tweedie::gpu::Plan;
@@ -7,7 +7,7 @@ use tweedie::gpu::compare::{Comparison, Expected};
 use tweedie::headless::Gpu;
 use tweedie::{Context, Storage, Tensor, wgpu};
 
-/// A tensor that was computed, and how far it may be off.
+/// A tensor that was computed, and how large its errors may be.
 #[derive(Clone, Copy)]
 pub struct Found<'a> {
     pub storage: Storage,
@@ -39,7 +39,7 @@ impl Device<'_> {
         Tensor::new(buffer, self.storage)
     }
 
-    /// The numbers of a tensor, once all submitted work is done.
+    /// Reads the numbers of a tensor, once all submitted work is done.
     pub async fn read(&self, storage: Storage, buffer: &wgpu::Buffer, elements: u64) -> Outcome<Vec<f32>> {
         let length = elements * storage.bytes();
         let mut bytes = self.gpu.download(buffer, 0..length.next_multiple_of(4)).await?;

@@ -3,7 +3,8 @@
 use tweedie::Storage;
 use tweedie::gpu::compare::{Comparison, Expected};
 
-/// Roundings of a product in a sum, in units of the last place's half: its coefficient, its factor, itself; each term adds one more.
+/// Roundings of a product in a sum, in units of f32's unit roundoff: of its coefficient, of its factor and of itself. Each term of the
+/// sum adds one more.
 const ROUNDINGS: f64 = 3.0;
 
 /// A tensor with the largest errors that its elements may have.
@@ -15,7 +16,7 @@ pub struct Inexact {
 }
 
 impl Inexact {
-    /// Exact numbers that are rounded so often.
+    /// Exact numbers after this many roundings to f32.
     pub fn rounded(values: Vec<f64>, roundings: f64) -> Self {
         let errors = values.iter().map(|x| roundings * Storage::F32.unit_roundoff() * x.abs()).collect();
         Self { values, errors }
@@ -26,7 +27,7 @@ impl Inexact {
         let terms: Vec<_> = terms.iter().filter(|(c, _)| *c != 0.0).collect();
         let roundings = (ROUNDINGS + terms.len() as f64) * Storage::F32.unit_roundoff();
         let count = terms.iter().map(|(_, it)| it.values.len()).max().unwrap_or(0);
-        // A prediction that nobody asks for is empty.
+        // A prediction that is not used is empty.
         let at = |list: &[f64], i: usize| list.get(i).copied().unwrap_or(0.0);
         let value = |i: usize| terms.iter().map(|(c, it)| c * at(&it.values, i)).sum();
         let error = |i: usize| {
@@ -39,7 +40,7 @@ impl Inexact {
     }
 }
 
-/// The comparison of a result on the GPU with a recorded one, where each element may be off by its bound.
+/// Compares a result of the GPU with a recorded one, where each element may be off by its bound.
 pub fn compared(found: &[f32], recorded: &[f64], bounds: &[f64]) -> Comparison {
     let mut comparison = Comparison::new(Storage::F32);
     let unit = Comparison::ARITHMETIC * Storage::F32.unit_roundoff();

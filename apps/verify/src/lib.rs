@@ -1,11 +1,12 @@
-//! Every op on a device against the f64 reference: what `tweedie verify` runs, and the web page.
+//! Every op on a device against the f64 reference: the checks of `tweedie verify` and of the web page.
 //!
-//! **Theory.** All ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2, T-2,
-//! T-1), with noise given and drawn; losses of every shape and terms of the variational bound, with their gradients; and
-//! loops of every kind of solver, each step by itself; and whole runs that ComfyUI and diffusers recorded. An error counts as a fraction of its bound; at most 1 passes. With
-//! a wrong coefficient every check must fail, which shows that it can.
+//! **Theory.** The checks cover all ops, quantities, storage types and a spread of shapes, at the timesteps that matter (0, 1, T/2,
+//! T-2, T-1), with noise given and drawn; losses of every kind and terms of the variational bound, with their gradients; loops of
+//! every kind of solver, each step by itself; and whole runs that were recorded in ComfyUI and diffusers. An error is measured as a
+//! fraction of its bound; at most 1 passes. With wrong coefficients every check must fail, which shows that it can.
 //!
-//! **Practice.** [`checks`] lists them, [`Check::run`] runs one. It is `async` and blocks nowhere in a browser.
+//! **Practice.** [`checks`] and [`recorded_runs`] list the checks, and [`Check::run`] runs one. It is `async`, and never blocks in a
+//! browser.
 
 mod bounds;
 mod device;
@@ -28,11 +29,11 @@ use tweedie::math::{Model, Process};
 use tweedie::table::Table;
 use tweedie::{Context, Schedule, Shape, Storage};
 
-/// Why a check could not be made. That a check failed is no error.
+/// The reason for which a check could not be made. A check that fails is not an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no such op with this schedule.
+    /// An op does not exist with this schedule.
     #[error("schedule: {0}")]
     Schedule(String),
     /// The plan was refused.
@@ -47,7 +48,7 @@ pub enum Error {
     /// A recorded run was refused.
     #[error(transparent)]
     Loop(tweedie::Error),
-    /// The record of runs cannot be read.
+    /// A record of runs cannot be read.
     #[error("recorded runs: {0}")]
     Runs(String),
 }
@@ -62,7 +63,7 @@ impl Error {
     }
 }
 
-/// Coefficients that f32 cannot hold are the schedule's.
+/// Coefficients that f32 cannot hold are errors of the schedule.
 impl From<PlanError> for Error {
     fn from(error: PlanError) -> Self {
         match error {
@@ -100,14 +101,14 @@ type Named<T> = (String, T);
 /// Factor of a spoilt coefficient.
 const WRONG: f64 = 1.01;
 
-/// Timesteps of the schedules of other processes: a first, a middle and a last one.
+/// The number of timesteps in the schedules of other processes: a first, a middle and a last one.
 const FEW: f64 = 3.0;
 
-/// The schedules that are checked where no other is asked for: linear, cosine, and Stable Diffusion's with zero terminal SNR;
-/// and a short one of each process that is not variance preserving.
+/// The schedules that are checked by default, with their names: linear, cosine, Stable Diffusion's with zero terminal SNR, and a short
+/// one of each process that is not variance preserving.
 ///
 /// # Errors
-/// None that these have.
+/// [`Error::Schedule`] if one cannot be built, which none of these does.
 pub fn usual_schedules() -> Result<Vec<(String, Schedule)>, Error> {
     let zero = Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|schedule| schedule.zero_terminal_snr());
     let built = [
@@ -154,7 +155,7 @@ pub fn checks(schedules: &[(String, Schedule)], storages: &[Storage]) -> Result<
     Ok(checks)
 }
 
-/// The whole runs of ComfyUI and of the classes of diffusers that are replayed, whatever the schedules; their tensors are f32.
+/// The checks that replay whole runs of ComfyUI and of the classes of diffusers. They have their own schedules, and f32 tensors.
 ///
 /// # Errors
 /// [`Error::Runs`] for a record that cannot be read.
@@ -169,10 +170,10 @@ pub fn recorded_runs() -> Result<Vec<Check>, Error> {
 }
 
 impl Check {
-    /// Runs it on all shapes, with the op's own coefficients or spoilt ones, and says how near the results came.
+    /// Runs the check on all its shapes, with the op's own coefficients or wrong ones, and returns how near the results came.
     ///
     /// # Errors
-    /// If the device fails or cannot do it.
+    /// If the device fails, or a plan or a recording is refused.
     pub async fn run(&self, gpu: &Gpu, context: &Context, wrong_coefficient: bool) -> Result<Comparison, Error> {
         let device = Device { gpu, context, storage: self.storage };
         match &*self.op {
@@ -186,19 +187,19 @@ impl Check {
     }
 }
 
-/// Elements of a sample: lanes and words, several tiles, a sample that is not a whole number of words.
+/// Elements of a sample: with and without whole lanes and words, and over several tiles.
 const ELEMENTS: [u32; 7] = [1, 2, 7, 63, 64, 1024, 4099];
 
-/// Elements of short samples that are whole lanes only four at a time, and then are walked otherwise.
+/// Elements of short samples, of which only four together are whole lanes; the kernel then takes another path.
 const SHORT: [u32; 2] = [2, 7];
 
-/// The batches of a check: so many samples of each size, and four times as many short ones.
+/// The shapes of a check: `batch` samples of each size, and four times as many short ones.
 fn shapes(batch: u32) -> impl Iterator<Item = Shape> {
     let each = ELEMENTS.map(|elements| Shape::new(batch, elements)).into_iter();
     each.chain(SHORT.map(|elements| Shape::new(4 * batch, elements)))
 }
 
-/// Runs `check` on batches of all sizes at the critical timesteps, with the rows of a table or with that at T/2 spoilt.
+/// Runs `check` on all shapes at the critical timesteps, with the rows of a table, or with the row at T/2 spoilt.
 async fn over_shapes<R: Copy>(
     device: &Device<'_>,
     table: &Table<R>,
@@ -218,7 +219,7 @@ async fn over_shapes<R: Copy>(
     Ok(total)
 }
 
-/// The timesteps of a batch: those that matter, each once.
+/// The critical timesteps of a schedule, each once.
 fn timesteps(steps: usize) -> Vec<u32> {
     let last = steps - 1;
     let mut times = [0, 1, steps / 2, steps.saturating_sub(2), last].map(|t| t.min(last) as u32).to_vec();
@@ -240,7 +241,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
 
-/// Normals as they are drawn in f64.
+/// The normals of a key, as they are drawn in f64.
 fn drawn(key: NoiseKey, shape: Shape) -> Vec<Expected> {
     let normals = key.reference(shape.batch as usize, shape.elements as usize);
     normals.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect()

@@ -1,4 +1,4 @@
-//! Losses of every shape, on what a network predicts and on what that implies, with sums, mean and gradient.
+//! Losses of every kind, on what a network predicts and on what that implies, with sums, mean and gradient.
 
 use crate::device::{Device, Found};
 use crate::{Error, Named, Outcome, WRONG, drawn, normals, over_shapes, wide};
@@ -9,7 +9,7 @@ use tweedie::math::{LossInputs, Objective, SigmaData, Weight};
 use tweedie::table::{LossRow, Penalty, Table};
 use tweedie::{Quantity, Schedule, Shape, Storage, Tensor};
 
-/// Inputs of a loss beside the prediction, and the gradient that is asked for.
+/// Inputs of a loss besides the prediction, and the gradient to compute.
 #[derive(Clone, Copy, Debug)]
 struct Truth {
     name: &'static str,
@@ -32,8 +32,8 @@ pub struct Op {
     truth: Truth,
 }
 
-/// Every penalty of the catalogue, each on other quantities and with another weight, against everything that a prediction
-/// may be held against.
+/// Every penalty of the catalogue, each on different quantities and with a different weight, for every kind of input that a
+/// prediction is compared with.
 pub fn ops(schedule: &Schedule) -> Outcome<Vec<Named<Op>>> {
     let mut ops = Vec::new();
     for entry in Penalty::CATALOGUE.entries {
@@ -51,7 +51,7 @@ pub fn ops(schedule: &Schedule) -> Outcome<Vec<Named<Op>>> {
     Ok(ops)
 }
 
-/// The error at which a penalty bends, in the middle of what the samples hold, and the objectives that it is checked on.
+/// The delta of a penalty, which is in the middle of the errors that the samples have, and the objectives to check it on.
 fn objectives(penalty: &str) -> (f64, Vec<Objective>) {
     let min_snr = Weight::MinSnr { gamma: 5.0 };
     let p2 = Weight::P2 { k: 1.0, gamma: 1.0 };
@@ -127,7 +127,7 @@ async fn check_shape(
     if op.truth.drawn {
         let found = Found { storage: Storage::F32, buffer: &noise, roundings: 1.0, noise: 1.0 };
         total.merge(&device.compare(found, &drawn(key, shape)).await?);
-        in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // what the losses are of
+        in1 = wide(&device.read(Storage::F32, &noise, shape.total()).await?); // the noise that the losses are computed from
     }
     let elements = shape.elements as usize;
     let batch = Batch { timesteps: times, elements, prediction: &prediction, inputs: [&in0, &in1] };

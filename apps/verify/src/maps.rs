@@ -44,7 +44,7 @@ fn outputs() -> impl Iterator<Item = Quantity> {
     all.filter(|quantity| *quantity != Quantity::Xt)
 }
 
-/// The largest coefficient of the second input in each output, at these timesteps: of the noise, where that is drawn.
+/// The largest coefficient of the second input in each output at these timesteps: that of the noise, where noise is drawn.
 pub fn noise_coefficients(table: &Table, times: &[u32]) -> [f64; 2] {
     let rows = || times.iter().filter_map(|&t| table.row(t as usize));
     [0, 1].map(|output| rows().map(|row| row[output][1].abs()).fold(0.0, f64::max))

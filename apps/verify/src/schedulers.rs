@@ -1,5 +1,5 @@
-//! Whole runs of the scheduler classes of diffusers, replayed: a class's own options and its recorded network outputs go in, and its
-//! result must come out.
+//! Whole runs of the scheduler classes of diffusers, replayed: the options of a class and its recorded network outputs go in, and
+//! its result must come out.
 //!
 //! The tensors are f32. The bound on the result is that of a forward analysis of the rows; a clip does not enlarge an error.
 
@@ -30,7 +30,7 @@ pub struct Recorded {
     result: Vec<f64>,
 }
 
-/// The runs of one sampler on whole samples, with one prediction and a variance that is not learned.
+/// The recorded runs of classes that are one sampler on whole samples, with one prediction and a variance that is not learned.
 pub fn recorded() -> Outcome<Vec<Named<Recorded>>> {
     let cases: Vec<Value> = serde_json::from_str(CASES).map_err(Error::of_record)?;
     let all = cases.iter().filter(|case| is_plain(case)).map(read);
@@ -38,7 +38,7 @@ pub fn recorded() -> Outcome<Vec<Named<Recorded>>> {
     Ok(all.into_iter().filter(|(_, it)| it.is_whole()).collect())
 }
 
-/// The arguments of a case that are read here, and the tensors that a plain run has.
+/// The arguments of `set_timesteps` that are read here, and the tensors that a plain run does not have.
 const ARGUMENTS: [&str; 4] = ["num_inference_steps", "timesteps", "sigmas", "mu"];
 const OTHERS: [&str; 10] = [
     "original",
@@ -89,7 +89,7 @@ fn read(case: &Value) -> Outcome<Named<Recorded>> {
     Ok((id.to_owned(), Recorded { sampler, shape, first, outputs, noises, result }))
 }
 
-/// The sampler of a class's options, and of the arguments of its methods.
+/// Builds the sampler from the options of a class and the arguments of its methods.
 fn sampler(case: &Value) -> Outcome<Sampler> {
     let mut file = case["config"]["kwargs"].clone();
     file["_class_name"] = case["source"].clone();
@@ -110,7 +110,7 @@ fn sampler(case: &Value) -> Outcome<Sampler> {
 }
 
 impl Recorded {
-    /// True for a run of rows that are sums: of one slice, with a clip of each element and a fixed deviation.
+    /// True for a run whose rows are sums: of one slice and one noise, with at most a clip of each element, and a fixed deviation.
     fn is_whole(&self) -> bool {
         let is_sum = |sampler: &Sampler| {
             matches!(sampler.clip(), Clip::None | Clip::Range(_))

@@ -1,4 +1,4 @@
-//! Loops of every kind of solver, each of their steps by itself: what the step kernel makes of a row, whatever the row.
+//! Loops of every kind of solver, each step by itself: what the step kernel makes of any row.
 
 use crate::device::{Device, Found};
 use crate::{Error, Named, Outcome, WRONG, normals, shapes, wide};
@@ -11,10 +11,10 @@ use tweedie::math::{NoiseLevel, Process, Spacing};
 use tweedie::table::{Clip, Deviation, StepRow};
 use tweedie::{Guidance, Quantity, Sampling, Schedule, Shape, Storage};
 
-/// Samples of a batch.
+/// The samples of a batch.
 const BATCH: u32 = 3;
 
-/// Network calls of a loop, at most: enough for every solver to look back as far as it does.
+/// The most network calls of a loop: enough for every solver to look back as far as it does.
 const CALLS: usize = 6;
 
 /// Network calls of a loop whose rows use every part.
@@ -42,8 +42,8 @@ enum Parts {
 }
 
 /// A loop of every solver of the catalogue and of some variants, on v: the prediction that determines everything at every
-/// noise level. All take their steps on the schedule, whatever the scale that they are used on. The kernel is the same for
-/// every row, so one of them shows the noise of a process that is not variance preserving.
+/// noise level. All take their steps on the schedule, whatever the scale that they are usually used on. The kernel is the same for
+/// every row, so a single loop is enough for a process that is not variance preserving.
 pub fn loops(schedule: &Schedule) -> Outcome<Vec<Named<Loop>>> {
     let build = || -> Result<Vec<Named<Loop>>, CatalogError> {
         let timesteps = Spacing::Trailing.timesteps(schedule.len(), CALLS.min(schedule.len()))?;
@@ -99,7 +99,7 @@ pub async fn check(device: &Device<'_>, sampling: &Loop, wrong: bool) -> Outcome
     Ok(total)
 }
 
-/// Inputs of a loop beside its rows.
+/// Inputs of a loop besides its rows.
 struct Data {
     shape: Shape,
     x: Vec<f64>,
@@ -189,7 +189,7 @@ impl Data {
                     ..Sample::default()
                 },
             );
-            // What is remembered was rounded to the storage, and so were the clean samples before it.
+            // What is remembered was rounded to the storage, as were the clean samples that it came from.
             let rounding = storage.unit_roundoff() / Storage::F32.unit_roundoff();
             let remembered = |i: usize| -> f64 {
                 let terms = row.history.iter().zip(history).filter(|(c, _)| **c != 0.0);
@@ -208,10 +208,10 @@ impl Data {
     }
 }
 
-/// The stream of the second noise of the first call: no other call draws on it.
+/// The stream of the second noise of the first call, on which no other noise is drawn.
 const SECOND_STREAM: u32 = 40;
 
-/// The row with every part that solvers seldom use.
+/// The row with every part added that solvers seldom use.
 fn extended(row: &StepRow, stream: u32) -> StepRow {
     let mut slices = [0.0; StepRow::SLICES];
     slices[..SLICES].copy_from_slice(&[0.75, -0.5]);

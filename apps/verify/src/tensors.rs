@@ -4,7 +4,7 @@ use crate::{Error, Outcome};
 use safetensors::{Dtype, SafeTensors};
 use std::sync::OnceLock;
 
-/// A safetensors file in the program.
+/// A safetensors file that is built into the program.
 pub struct Tensors {
     bytes: &'static [u8],
     read: OnceLock<Result<SafeTensors<'static>, String>>,
@@ -15,7 +15,7 @@ impl Tensors {
         Self { bytes, read: OnceLock::new() }
     }
 
-    /// A tensor, widened.
+    /// Reads a tensor, widened to f64.
     pub fn numbers(&'static self, name: &str) -> Outcome<Vec<f64>> {
         let file = self.read.get_or_init(|| SafeTensors::deserialize(self.bytes).map_err(|error| error.to_string()));
         let view = file.as_ref().map_err(Error::of_record)?.tensor(name).map_err(Error::of_record)?;

@@ -1,7 +1,7 @@
 //! Whole runs of ComfyUI, replayed: its recorded network outputs go in, and its result must come out.
 //!
-//! The tensors are f32, and the recorded outputs are rounded to that. The bound on the result is that of a forward analysis of the run
-//! at hand: each row passes on the errors of the samples that it reads, times its coefficients, and adds those of its own sums.
+//! The tensors are f32, and the recorded outputs are rounded to that. The bound on the result is that of a forward analysis of the
+//! run: each row passes on the errors of the samples that it reads, times its coefficients, and adds those of its own sums.
 
 use crate::device::Device;
 use crate::inexact::{Inexact, compared};
@@ -15,7 +15,7 @@ use tweedie::{Loop, LoopTensors, Shape, Storage, Tensor, wgpu};
 const CASES: &str = include_str!("../../../tests/vectors/K.json");
 static TENSORS: Tensors = Tensors::new(include_bytes!("../../../tests/vectors/K.safetensors"));
 
-/// Roundings of the start: products of noise and latent image with factors that are products themselves.
+/// Roundings of the start: of products of noise and latent image with factors that are products themselves.
 const START: f64 = 6.0;
 
 /// A recorded run.
@@ -31,8 +31,8 @@ pub struct Trajectory {
     result: Vec<f64>,
 }
 
-/// The runs that can be recorded ahead and have a result, without a mask: all but those of `dpm_adaptive`, which chooses its steps by
-/// what it finds, of flows that end at pure noise, and of known regions, whose errors the rows alone do not say.
+/// The runs that can be recorded ahead and have a result, without a mask: all but those of `dpm_adaptive`, which chooses its steps
+/// by its errors, of flows that end at pure noise, and of known regions, whose errors do not follow from the rows alone.
 pub fn trajectories() -> Outcome<Vec<Named<Trajectory>>> {
     let cases: Vec<Value> = serde_json::from_str(CASES).map_err(Error::of_record)?;
     let is_masked = |case: &Value| case["tensors"].as_array().is_some_and(|names| names.iter().any(|it| it == "mask"));
@@ -120,7 +120,7 @@ pub async fn check(device: &Device<'_>, of: &Trajectory, wrong: bool) -> Outcome
     Ok(compared(&found, &of.result, &bounds))
 }
 
-/// The clean samples of an answer: guided, and of the unconditional prediction.
+/// The clean samples of a call: the guided one, and that of the unconditional prediction.
 type Clean = [Inexact; 2];
 
 impl Trajectory {
@@ -155,7 +155,7 @@ impl Trajectory {
             all.extend(row.history.iter().copied().zip(past.iter().rev()));
             all.push((row.unconditional_clean, &clean[1]));
             if *asks {
-                // The kernel has the clean sample written out in the sample and the outputs.
+                // The kernel writes the clean sample out in terms of the sample and the outputs.
                 let [of_x, of_p, _] = row.x0.map(|c| c * row.clean);
                 let [c, u] = row.guidance.map(|guidance| of_p * guidance);
                 all.extend([(row.x + of_x, &x), (c, &predictions[0]), (u, &predictions[1])]);
