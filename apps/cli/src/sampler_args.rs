@@ -149,7 +149,7 @@ pub struct SamplerArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true, requires = "threshold")]
     pub threshold_max: Option<f64>,
 
-    /// The order, 1 to 3: unipc, deis and dpm++ but dpm++-sde [default: 2; dpm++-3m: 3]; 1 to 4: lms, ipndm, pndm, f-pndm
+    /// The order, 1 to 3: unipc, deis and all dpm++ except dpm++-sde [default: 2; dpm++-3m: 3]; 1 to 4: lms, ipndm, pndm, f-pndm
     /// [default: 4] and sa-solver [default: 2]
     #[arg(long, value_name = "N")]
     pub order: Option<usize>,

@@ -75,11 +75,11 @@ fn v_near_one(results: &Results<'_>) -> Option<Claim> {
     let confirmed = low >= 1.0 / NEAR && high <= NEAR;
     let data = results.data.variance();
     let why = match (confirmed, NEAR.recip() <= data && data <= NEAR) {
-        (true, true) => "as that of the data".to_owned(),
+        (true, true) => "like that of the data".to_owned(),
         (true, false) => {
-            format!("and yet that of the data is {}: there is little noise at these timesteps", short(data))
+            format!("although that of the data is {}: there is little noise at these timesteps", short(data))
         }
-        (false, _) => format!("since that of the data is {}, where it ends as noise grows", short(data)),
+        (false, _) => format!("since that of the data is {}, which it approaches as noise grows", short(data)),
     };
     Some(Claim { claim: "v's variance is near one at every t", confirmed, found: format!("{}, {why}", range(found)) })
 }
