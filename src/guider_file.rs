@@ -361,20 +361,20 @@ mod tests {
         assert!(fdg(json!({"start": [1, 0]})).contains("must be below 1"));
         let text = fdg(json!({"guidance_rescale_space": "image"}));
         assert_eq!(text, "guidance: guidance_rescale_space: expected \"data\" or \"freq\", found \"image\"");
-        assert!(fdg(json!({"guidance_scale": 3})).ends_with("guidance_scale means nothing to the fdg guidance"));
+        assert!(fdg(json!({"guidance_scale": 3})).ends_with("guidance_scale does not apply to the fdg guidance"));
         assert_eq!(
             refusal(json!({"kind": "cfg", "guidance_scales": [3]})),
-            "guidance: guidance_scales means nothing to the cfg guidance"
+            "guidance: guidance_scales does not apply to the cfg guidance"
         );
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         assert!(refusal(json!({"kind": "cgf"})).starts_with("guidance: expected cfg (or ClassifierFreeGuidance"));
-        assert_eq!(refusal(json!({"kind": "cfg", "eta": 1})), "guidance: eta means nothing to the cfg guidance");
+        assert_eq!(refusal(json!({"kind": "cfg", "eta": 1})), "guidance: eta does not apply to the cfg guidance");
         assert_eq!(
             refusal(json!({"kind": "cfg", "dropout": 1})),
-            "guidance: dropout means nothing to the cfg guidance"
+            "guidance: dropout does not apply to the cfg guidance"
         );
         assert_eq!(refusal(json!({"guidance_scale": 2})), "guidance: kind: expected the name of a guider, found null");
         assert_eq!(refusal(json!([1])), "guidance: guidance: expected a number, a name or an object, found [1]");

@@ -72,7 +72,7 @@ fn assert_builds<T: Debug>(catalogue: &Catalogue<Make<T>>) {
             }
         }
         let error = entry.build(&[("colour", 1.0)]).unwrap_err();
-        assert_eq!(error.to_string(), format!("colour means nothing to the {title}"));
+        assert_eq!(error.to_string(), format!("colour does not apply to the {title}"));
     }
 }
 
@@ -338,7 +338,7 @@ fn contradictions_are_named() {
             |o| (o.steps, o.timesteps) = (None, Some(vec![9.0, 8.5])),
             "--timesteps: expected whole numbers in 0..1000, found 8.5",
         ),
-        ("ddim", |o| o.order = Some(2), "--order means nothing to the ddim sampler"),
+        ("ddim", |o| o.order = Some(2), "--order does not apply to the ddim sampler"),
         ("ddim-edm", |_| {}, "--prediction edm needs --scale ve"),
         ("euler", |o| o.sigma_max = Some(3.0), "--sigma-min, --sigma-max and --rho apply only together with --sigmas"),
         (
@@ -399,7 +399,7 @@ fn a_pretended_entry_needs_no_further_code() {
     assert_eq!((sampler.calls().len(), sampler.calls()[0].timestep), (19, 99.0));
     let options = SamplerOptions { eta: Some(0.1), ..SamplerOptions::steps(10) };
     let refused = entry.build(&model(schedule), &options).unwrap_err();
-    assert_eq!(refused.to_string(), "eta means nothing to the heun-vp sampler");
+    assert_eq!(refused.to_string(), "eta does not apply to the heun-vp sampler");
 }
 
 /// A source is built under its own name, from the numbers that shape it.

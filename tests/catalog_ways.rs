@@ -92,7 +92,7 @@ fn refusals_of_options_name_what_places_the_levels() {
         ),
         (
             refusal("sdxl", "euler", SamplerOptions { offset: Some(1), ..six() }),
-            "--offset means nothing to the linspace spacing",
+            "--offset does not apply to the linspace spacing",
         ),
         (
             refusal(
@@ -100,11 +100,11 @@ fn refusals_of_options_name_what_places_the_levels() {
                 "euler",
                 SamplerOptions { placement: Some(Placement::Exponential), rho: Some(3.0), ..six() },
             ),
-            "--rho means nothing to the exponential sigmas",
+            "--rho does not apply to the exponential sigmas",
         ),
         (
             refusal("sd3", "lcm", SamplerOptions { original_steps: Some(20), ..six() }),
-            "--original-steps means nothing to the times of a flow",
+            "--original-steps does not apply to the times of a flow",
         ),
         (
             refusal("sd3", "flow-euler", SamplerOptions { sigma_min: Some(0.3), ..six() }),

@@ -164,7 +164,7 @@ fn res_of_three_calls_is_nearer_than_of_two() {
 fn an_option_that_cannot_act_is_refused() {
     let mut run = Run { steps: Some(4), ..run("sd15", "euler", RunGrid::Scheduler(Node::named("normal"))) };
     run.options.push(("eta".to_owned(), 0.5.into()));
-    assert_eq!(run.plan().unwrap_err().to_string(), "eta means nothing to the euler sampler");
+    assert_eq!(run.plan().unwrap_err().to_string(), "eta does not apply to the euler sampler");
     run.options = vec![("s_churn".to_owned(), "much".into())];
     assert!(run.plan().unwrap_err().to_string().contains("s_churn: expected a number"));
     run.sampler = Some("eulr".to_owned());

@@ -171,7 +171,7 @@ impl Scheduler {
         }
     }
 
-    /// Refuses a shift beside a list of levels, which is final. diffusers shifts the list.
+    /// Refuses a shift together with a list of levels, which places the levels. diffusers shifts the list.
     fn refuse_shift(&self, run: &SamplerOptions) -> Result<(), ConfigError> {
         let [list, shift] = [
             [
@@ -184,7 +184,7 @@ impl Scheduler {
         .map(|options| options.into_iter().find(|(_, given)| *given).map(|(name, _)| name));
         match (list, shift) {
             (Some(second), Some(first)) if run.compat == Compat::Published => {
-                let because = "is final";
+                let because = "places the levels";
                 Err(CatalogError::Contradiction { first, second, because }.into())
             }
             _ => Ok(()),

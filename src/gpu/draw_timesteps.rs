@@ -71,7 +71,7 @@ impl TimestepDraw<'_> {
         let words = WordRange::at((self.buffer, self.offset), count).in_role(RESULTS);
         words.check("timesteps")?;
         if self.ends.is_empty() {
-            return Err(PlanError::EmptyTable);
+            return Err(PlanError::Rule { what: "the number of ends", expected: "at least 1", found: 0.0 });
         }
         if let Err((timestep, found)) = check_ends(self.ends) {
             return Err(PlanError::Ends { timestep, found });

@@ -350,12 +350,14 @@ pub enum PlanError {
         what: &'static str,
     },
     /// A row of a step on a stream that is too large for the rows, which are f32.
-    #[error("row {row}: expected a stream below {streams}")]
+    #[error("row {row}: expected a stream below {streams}, found {found}")]
     Stream {
         /// The first such row.
         row: usize,
         /// The number of streams.
         streams: u32,
+        /// The stream of the row.
+        found: u32,
     },
     /// More clean samples to remember than a row can look back to.
     #[error("least_depth: expected at most {most} clean samples, found {found}")]

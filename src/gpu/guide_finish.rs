@@ -110,8 +110,11 @@ impl GuideFinish<'_> {
     fn count(&self) -> Result<u32, PlanError> {
         let found = self.dims.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
         let found = found.unwrap_or(u64::MAX);
-        if found == 0 || self.dims.is_empty() {
-            return Err(PlanError::EmptyShape { batch: 0, elements: 0 });
+        if self.dims.is_empty() {
+            return Err(PlanError::Rule { what: "the number of dims", expected: "at least 2", found: 0.0 });
+        }
+        if found == 0 {
+            return Err(PlanError::Rule { what: "dims", expected: "all at least 1", found: 0.0 });
         }
         check_limit("elements of a batch", "elements that a kernel counts", u64::from(u32::MAX), found)?;
         Ok(found as u32)

@@ -65,7 +65,8 @@ impl LatentPreview<'_> {
     ) -> Result<PreviewPlan, PlanError> {
         let [width, height] = self.size()?;
         if pitch < width {
-            return Err(PlanError::Stride { tensor: "preview", expected: width, found: pitch });
+            let (expected, found) = ("at least the width of the preview in pixels", f64::from(pitch));
+            return Err(PlanError::Rule { what: "pitch", expected, found });
         }
         let count = u64::from(pitch) * u64::from(height - 1) + u64::from(width);
         check_limit("preview", "words of a buffer", u64::from(u32::MAX), count)?;

@@ -41,10 +41,13 @@ impl ProteinTimes {
         if self.tail_steps == 0 {
             return Ok(self.even(steps));
         }
-        let found = self.tail_multiplier as f64;
         let number = |name, expected, found| SamplerError::Parameter { name, expected, found };
-        if !(2..=MOST).contains(&self.tail_multiplier) || self.tail_steps > MOST {
+        if !(2..=MOST).contains(&self.tail_multiplier) {
+            let found = self.tail_multiplier as f64;
             return Err(number("tail_step_multiplier", "a whole number from 2 to 1048576", found));
+        }
+        if self.tail_steps > MOST {
+            return Err(number("tail_steps", "a whole number from 0 to 1048576", self.tail_steps as f64));
         }
         let finer = (self.tail_multiplier - 1).saturating_mul(self.tail_steps);
         let base = steps.checked_sub(finer).filter(|base| *base >= self.tail_steps);

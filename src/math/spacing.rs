@@ -188,7 +188,7 @@ impl FromStr for Sections {
     type Err = SamplerError;
 
     fn from_str(text: &str) -> Result<Self, SamplerError> {
-        let unread = |_| SamplerError::Sections { found: text.to_owned(), timesteps: 0 };
+        let unread = |_| SamplerError::SectionsText { found: text.to_owned() };
         if let Some(steps) = text.trim().strip_prefix("ddim") {
             return Ok(Self::Ddim(steps.parse().map_err(unread)?));
         }

@@ -51,10 +51,12 @@ impl Stages {
         for &end in range {
             check::fraction("an end of a stage", end)?;
         }
-        let rises = range.len() > 1 && range.windows(2).all(|pair| pair[0] < pair[1]);
-        if !rises {
-            let (name, expected, found) = ("stage_range", "a list of at least 2 rising ends", range.len() as f64);
-            return Err(SamplerError::Parameter { name, expected, found });
+        let refused = |expected, found| SamplerError::Parameter { name: "stage_range", expected, found };
+        if range.len() < 2 {
+            return Err(refused("a list of at least 2 ends", range.len() as f64));
+        }
+        if let Some(pair) = range.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(refused("a list of ends that rise", pair[1]));
         }
         // The time of place `j`, from noisy to clean.
         let all = timesteps as f64;

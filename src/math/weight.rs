@@ -159,7 +159,7 @@ impl Weight {
                 require(gamma.is_finite() && gamma >= 0.0, "gamma", "finite and at least 0", gamma)
             }
             Self::Sigmoid { bias } | Self::Sid2 { bias } => {
-                require(bias.exp().is_normal(), "bias", "within -700..=700", bias)
+                require(bias.abs() <= 700.0, "bias", "within -700..=700", bias)
             }
             Self::Table(ref table) if table.len() != steps => {
                 Err(LossError::Length { expected: steps, found: table.len() })

@@ -148,7 +148,7 @@ fn a_mapped_buffer(harness: &Harness) {
 }
 
 fn a_buffer_of_another_device(harness: &Harness) {
-    // Both of one instance: what another instance made means nothing to this one.
+    // Both of one instance: what another instance made does not apply to this one.
     let adapters = pollster::block_on(tweedie::headless::Gpu::adapters());
     let adapter =
         adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");

@@ -41,7 +41,7 @@ impl ComputeArgs {
     pub fn open(&self) -> Outcome<Engine> {
         let of_adapter = [("--adapter", self.adapter.is_some()), ("--storage", self.storage.is_some())];
         match (self.on, of_adapter.into_iter().find(|(_, given)| *given)) {
-            (On::Cpu, Some((option, _))) => Err(Failure::input(anyhow!("{option} means nothing to --on cpu"))),
+            (On::Cpu, Some((option, _))) => Err(Failure::input(anyhow!("{option} does not apply to --on cpu"))),
             (On::Cpu, None) => Ok(Engine::Cpu),
             (On::Gpu, _) => Ok(Engine::Gpu(Box::new(self.adapter()?))),
         }

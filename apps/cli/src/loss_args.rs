@@ -94,7 +94,7 @@ impl LossArgs {
     pub fn penalty(&self) -> Result<Penalty> {
         let (entry, delta) = (self.kind, self.delta.map(|delta| ("delta", delta)));
         if delta.is_some() && entry.parameter("delta").is_none() {
-            bail!("--delta means nothing to the loss {}", entry.name);
+            bail!("--delta does not apply to the loss {}", entry.name);
         }
         // The number of pseudo-huber is called c in its paper and in the library's errors.
         let spell = |name: &str| if entry.name == "pseudo-huber" { "c".to_owned() } else { name.to_owned() };
@@ -106,7 +106,7 @@ impl LossArgs {
     pub fn deltas(&self) -> Result<Option<(DeltaSchedule, f64)>> {
         let Some(rule) = self.delta_schedule.filter(|rule| *rule != DeltaSchedule::Constant) else { return Ok(None) };
         let Some(parameter) = self.kind.parameter("delta") else {
-            bail!("--delta-schedule means nothing to the loss {}", self.kind.name);
+            bail!("--delta-schedule does not apply to the loss {}", self.kind.name);
         };
         let delta = self.delta.or(parameter.default).context("--delta-schedule needs --delta D")?;
         Ok(Some((rule, delta)))
@@ -125,7 +125,7 @@ impl LossArgs {
         let unused = |name: &str| entry.is_none_or(|entry| entry.parameter(name).is_none());
         let weights = self.weights.as_ref().filter(|_| entry.is_some()).map(|_| "weights");
         if let Some(name) = given.iter().map(|(name, _)| *name).filter(|name| unused(name)).chain(weights).next() {
-            bail!("{} means nothing to the weight {}", flag(name), self.weight);
+            bail!("{} does not apply to the weight {}", flag(name), self.weight);
         }
         match entry {
             Some(entry) => entry.build(&given).map_err(|error| in_flags(&error)),

@@ -183,7 +183,7 @@ impl Opened<'_> {
     fn of_process(&self, entry: ModelEntry, prediction: Option<Quantity>) -> Result<Model> {
         let options = &self.args.schedule;
         if let Some(option) = options.level_option() {
-            bail!("{option} means nothing to --process {}", entry.name);
+            bail!("{option} does not apply to --process {}", entry.name);
         }
         let length = options.train_timesteps.map(|t| ("train_timesteps", f64::from(t)));
         let data = prediction.and_then(Quantity::sigma_data).map(|it| ("sigma_data", it.value()));

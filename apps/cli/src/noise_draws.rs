@@ -199,7 +199,7 @@ fn varied(draws: &Draws, variation: &Variation, values: &[f64]) -> Result<Vec<f6
 fn with_batch_index(draws: &Draws, batch_index: &[usize]) -> Result<Drawn> {
     if draws.words || draws.variation.is_some() {
         let option = if draws.words { "--words" } else { "--variation-seed" };
-        return Err(anyhow!("{option} means nothing to --batch-index, which draws samples and discards some"));
+        return Err(anyhow!("{option} does not apply to --batch-index, which draws samples and discards some"));
     }
     let seed = draws.seeds.first().copied().unwrap_or(0);
     let mut noise = ComfyNoise::new(seed);

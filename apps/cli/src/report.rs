@@ -3,6 +3,7 @@
 //! Scripts read the exit code, people read one line, programs read `--json`; all three are decided here, so that no
 //! command invents its own. A backtrace or a panic message would tell a user about our code instead of their file.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -149,7 +150,15 @@ fn forgive_closed_pipe(written: io::Result<()>) -> Outcome {
 
 /// Parsing failed, so whether the caller wants JSON can only be read from the raw arguments.
 fn wants_json() -> bool {
-    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+    let arguments: Vec<_> = std::env::args_os().skip(1).take_while(|argument| argument != "--").collect();
+    json_on_stdout(&arguments)
+}
+
+/// True if `--json` asks for standard output: as a flag, and in `bench`, where it has a value, with `-`.
+fn json_on_stdout(arguments: &[OsString]) -> bool {
+    let Some(at) = arguments.iter().position(|argument| argument == "--json") else { return false };
+    let has_a_value = arguments[..at].iter().any(|argument| argument == "bench");
+    !has_a_value || arguments.get(at + 1).is_some_and(|value| value == "-")
 }
 
 /// Returns clap's paragraphs without the usage block, on one line.
@@ -190,7 +199,14 @@ mod tests {
         assert_eq!(Failure::check(anyhow!("x")).code(), 1);
         assert_eq!(Failure::from(anyhow!("x")).code(), 2);
         assert_eq!(Failure::gpu(anyhow!("x")).code(), 3);
-        assert_eq!(Failure::gpu(anyhow!("x")).code(), 3);
+        assert_eq!(Failure::interrupted().code(), 130);
+    }
+
+    #[test]
+    fn a_json_file_leaves_errors_as_text() {
+        let asked = |line: &str| json_on_stdout(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(asked("verify --json") && asked("--json bench") && asked("bench --json - --runs x"));
+        assert!(!asked("verify") && !asked("bench --json lines.jsonl --runs x"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn of_bytes(bytes: &[u8], model: Option<&str>, node: Option<&str>, compat: Optio
         return Run::from_comfyui(text, given, node).map(compat_of).map_err(needs_model);
     }
     if node.is_some() {
-        bail!("--node means nothing to a run file, which is one run");
+        bail!("--node does not apply to a run file, which is one run");
     }
     let run = of_json(text, compat)?;
     match (&run.model, named) {

@@ -35,7 +35,7 @@ impl SamplerArgs {
     fn named(&self, entry: SamplerEntry, opened: &Opened<'_>) -> Result<(Sampler, Model)> {
         // A placement by sigmas would hide a spacing that the sampler does not use.
         if self.spacing.is_some() && !uses(entry, "spacing") {
-            bail!("--spacing means nothing to the {}", entry.title());
+            bail!("--spacing does not apply to the {}", entry.title());
         }
         let model = self.model(entry, opened)?;
         let options = self.options(&model);
@@ -61,7 +61,7 @@ impl SamplerArgs {
         if let (Some(option), Process::Flow) = (args.schedule.level_option(), model.process())
             && named != Process::Flow
         {
-            bail!("{option} means nothing to a rectified flow, which the sampler, --prediction or --scale asks for");
+            bail!("{option} does not apply to a rectified flow, which the sampler, --prediction or --scale asks for");
         }
         Ok(model)
     }
@@ -153,7 +153,7 @@ fn refusal(error: &CatalogError) -> Error {
 fn config_refusal(error: &ConfigError) -> Error {
     match error {
         ConfigError::Catalog(error) => refusal(error),
-        ConfigError::Unused { option } => anyhow!("{} means nothing to --config FILE", flag(option)),
+        ConfigError::Unused { option } => anyhow!("{} does not apply to --config FILE", flag(option)),
         error => anyhow!("{error}"),
     }
 }

@@ -103,7 +103,7 @@ impl ScheduleArgs {
         let (name, mut numbers) = (self.name()?, self.numbers());
         if name == CUSTOM {
             if let Some((unused, _)) = numbers.first() {
-                bail!("{} means nothing to the {CUSTOM} schedule", flag(unused));
+                bail!("{} does not apply to the {CUSTOM} schedule", flag(unused));
             }
             let built = self.custom()?;
             let rescaled = if self.zero_terminal_snr { built.and_then(|it| it.zero_terminal_snr()) } else { built };
@@ -240,9 +240,9 @@ mod tests {
     fn contradictions_are_errors_in_words() {
         assert_eq!(refusal("--schedule custom"), "--schedule custom needs --betas FILE");
         assert!(refusal("--schedule linear --betas f").starts_with("--schedule linear contradicts --betas"));
-        assert_eq!(refusal("--schedule cosine --beta-end 0.1"), "--beta-end means nothing to the cosine schedule");
-        assert_eq!(refusal("--betas f --beta-start 0.1"), "--beta-start means nothing to the custom schedule");
-        assert!(refusal("--sigmoid-tau 2").contains("means nothing to the linear schedule"));
+        assert_eq!(refusal("--schedule cosine --beta-end 0.1"), "--beta-end does not apply to the cosine schedule");
+        assert_eq!(refusal("--betas f --beta-start 0.1"), "--beta-start does not apply to the custom schedule");
+        assert!(refusal("--sigmoid-tau 2").contains("does not apply to the linear schedule"));
         assert!(refusal("--beta-start -1").contains("between 0 and 1, found -1"));
         assert!(refusal("--beta-end nan").contains("between 0 and 1, found NaN"));
         assert!(refusal("--schedule jabri --sigmoid-start 5").contains("below --sigmoid-end"));
@@ -250,7 +250,7 @@ mod tests {
         assert!(refusal("--train-timesteps 0").contains("0 is not in"));
         assert!(refusal("--train-timesteps 16777217").contains("is not in"));
         assert!(refusal("--schedule bogus").contains("squaredcos_cap_v2"));
-        let unused = "--zero-terminal-snr means nothing to the rectified-flow schedule";
+        let unused = "--zero-terminal-snr does not apply to the rectified-flow schedule";
         assert_eq!(refusal("--schedule flow --zero-terminal-snr").replace('_', "-"), unused);
     }
 

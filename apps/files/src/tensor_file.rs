@@ -94,7 +94,7 @@ impl TensorFile {
     }
 
     fn decode_integers(&self, name: &str) -> Result<Array> {
-        let info = self.info(name)?;
+        let info = self.shaped(name)?;
         let values = integers(info.dtype, &self.data(info)?).unwrap_or_default();
         let data = values.into_iter().map(|value| value as f64).collect();
         Ok(Array { header: header(name, info), data })
@@ -112,6 +112,15 @@ impl TensorFile {
     }
 
     fn find_floats(&self, name: &str) -> Result<Stored> {
+        let info = self.shaped(name)?;
+        if float_bytes(info.dtype).is_none() {
+            bail!("tensor `{}`: expected F64, F32, F16 or BF16, found {}", name.escape_debug(), info.dtype);
+        }
+        Ok(Stored::new(header(name, info), self.source.clone(), self.start + info.data_offsets.0 as u64))
+    }
+
+    /// Returns a tensor that has elements along at least one dimension.
+    fn shaped(&self, name: &str) -> Result<&TensorInfo> {
         let info = self.info(name)?;
         let shown = name.escape_debug();
         if info.shape.is_empty() {
@@ -120,10 +129,7 @@ impl TensorFile {
         if info.shape.contains(&0) {
             bail!("tensor `{shown}`: expected every dimension to be at least 1, found shape {:?}", info.shape);
         }
-        if float_bytes(info.dtype).is_none() {
-            bail!("tensor `{shown}`: expected F64, F32, F16 or BF16, found {}", info.dtype);
-        }
-        Ok(Stored::new(header(name, info), self.source.clone(), self.start + info.data_offsets.0 as u64))
+        Ok(info)
     }
 
     fn decode_timesteps(&self, name: &str, like: &Header, train_timesteps: usize) -> Result<Vec<u32>> {
@@ -209,6 +215,8 @@ mod tests {
             add(name, Dtype::I64, shape, values.iter().flat_map(|t| t.to_le_bytes()).collect());
         };
         times("t", &[5], &[0, 1, 2, 3, 9]);
+        times("one", &[], &[1]);
+        times("empty", &[0], &[]);
         times("t3", &[3], &[0, 1, 2]);
         times("t2d", &[5, 1], &[0; 5]);
         times("minus", &[5], &[0, 0, -1, 0, 0]);
@@ -233,6 +241,14 @@ mod tests {
         }
         assert!(file.has("t") && !file.has("T"));
         assert_eq!(file.names()[0], "a16");
+    }
+
+    #[test]
+    fn integers_have_a_shape_as_floats_do() {
+        let (_folder, file) = sample();
+        assert_eq!(file.numbers("t").unwrap().data, [0.0, 1.0, 2.0, 3.0, 9.0]);
+        assert!(text(file.numbers("one")).contains("rank 0"));
+        assert!(text(file.numbers("empty")).contains("found shape [0]"));
     }
 
     #[test]

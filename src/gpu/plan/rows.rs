@@ -261,8 +261,8 @@ impl StepBounds {
 
     /// Checks the numbers of a row that are not coefficients: streams, slices and the range of a clip.
     fn check_numbers(&self, call: usize, row: &StepRow) -> Result<(), PlanError> {
-        if row.stream.into_iter().chain([row.second_z.1]).any(|stream| stream >= STREAMS) {
-            return Err(PlanError::Stream { row: call, streams: STREAMS });
+        if let Some(found) = row.stream.into_iter().chain([row.second_z.1]).find(|stream| *stream >= STREAMS) {
+            return Err(PlanError::Stream { row: call, streams: STREAMS, found });
         }
         let expected = self.slices;
         let found = row.slices.iter().rposition(|&weight| weight != 0.0).map_or(1, |last| last + 1);

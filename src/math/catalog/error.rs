@@ -106,14 +106,14 @@ impl CatalogError {
     ///
     /// let options = SamplerOptions { eta: Some(0.5), ..SamplerOptions::steps(20) };
     /// let error = Sampler::CATALOGUE.find("heun")?.build(&Model::named("sdxl")?, &options).unwrap_err();
-    /// assert_eq!(error.to_string(), "eta means nothing to the heun sampler");
-    /// assert_eq!(error.describe(|name| format!("--{name}")), "--eta means nothing to the heun sampler");
+    /// assert_eq!(error.to_string(), "eta does not apply to the heun sampler");
+    /// assert_eq!(error.describe(|name| format!("--{name}")), "--eta does not apply to the heun sampler");
     /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
     /// ```
     pub fn describe(&self, spell: impl Fn(&str) -> String) -> String {
         match self {
             Self::Unknown { accepted, found } => format!("expected {accepted}; found `{found}`"),
-            Self::Unused { option, by } => format!("{} means nothing to the {by}", spell(option)),
+            Self::Unused { option, by } => format!("{} does not apply to the {by}", spell(option)),
             Self::Missing { option, by } => format!("the {by} needs {}", spell(option)),
             Self::Range { parameter, found } => {
                 format!("{} must be {}, found {}", spell(parameter.name), parameter.range(), few(found))

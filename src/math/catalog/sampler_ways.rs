@@ -76,7 +76,7 @@ impl GridBuilder<'_> {
         let idle = given.into_iter().find(|(option, given)| *given && !self.reads(way, option));
         let Some((option, _)) = idle else { return Ok(()) };
         Err(match (self.listing(), way) {
-            (Some("sigmas"), _) if option == "sigmas" => contradiction("placement", "sigma_list", "places the levels"),
+            (Some("sigmas"), _) if option == "sigmas" => contradiction("placement", "sigmas", "places the levels"),
             (Some(list), _) if list != option => contradiction(option, list, "places the levels"),
             (_, Way::Schedule | Way::Timesteps | Way::Flow | Way::Angles) if sigma_option(option) => {
                 CatalogError::NoSigmas
@@ -139,10 +139,8 @@ impl GridBuilder<'_> {
             let by = format!("{} model", self.model.process());
             return Err(CatalogError::Unused { option: shift.to_owned(), by });
         }
-        let listed = timesteps.is_some() || self.is_listed();
-        let class_shifts = self.shifts_lists();
-        if listed && !class_shifts {
-            let list = if timesteps.is_some() { "timesteps" } else { "sigmas" };
+        let list = self.listing().filter(|_| timesteps.is_some() || self.is_listed());
+        if let Some(list) = list.filter(|_| !self.shifts_lists()) {
             return Err(contradiction(shift, list, "places the levels"));
         }
         let fixed = |placement: &Placement| placement.shift().is_none();

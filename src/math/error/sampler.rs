@@ -94,13 +94,19 @@ pub enum SamplerError {
         /// The first step that needs it.
         step: usize,
     },
-    /// Sections of a respacing that cannot be read or do not fit.
+    /// Sections of a respacing that do not fit.
     #[error("expected sections as \"10,15,20\" or \"ddim25\" that fit {timesteps} timesteps, found {found:?}")]
     Sections {
         /// The value given.
         found: String,
         /// The timesteps to choose from.
         timesteps: usize,
+    },
+    /// A text that is not sections of a respacing.
+    #[error("expected sections as \"10,15,20\" or \"ddim25\", found {found:?}")]
+    SectionsText {
+        /// The text given.
+        found: String,
     },
     /// A coefficient beyond the range of f64.
     #[error("step {step} has the coefficient {value}: its levels are too extreme for this solver", value = few(.value))]

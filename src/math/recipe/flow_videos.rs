@@ -96,7 +96,7 @@ pub(super) const VIDEOS: &[Entry<Recipe>] = &[
         flow(),
         ltx(GridRule::Listed(&[1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875]))
             .run(8, Off)
-            .note("Version 0.9.8 has 0.9937 in place of 0.99375")
+            .note("Version 0.9.8 has 0.9937 in place of 0.99375. The mean and the deviation of its latents are in the file of the autoencoder")
     ),
     recipe!(
         "ltx-distilled-stage-2",

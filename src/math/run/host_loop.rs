@@ -149,9 +149,9 @@ impl<'a> HostLoop<'a> {
     /// unconditional, third, fourth; those that the call does not [ask](RunAsk::asks) for may be empty or left out.
     ///
     /// # Errors
-    /// [`RunError::Value`] for an output of another length, after which the call still waits. [`RunError::Missing`] at the end of
-    /// the run, [`RunError::Steps`] for a sampler that chooses its own steps and does not reach the end in 10,000 attempts,
-    /// [`RunError::Guidance`] for guidance that does not fit the shape, and those of [`RunNoise::draw`].
+    /// [`RunError::Value`] for an output of another length and [`RunError::Guidance`] for guidance that does not fit the shape; after
+    /// these the call still waits. [`RunError::Missing`] at the end of the run. [`RunError::Steps`] for a sampler that chooses its own
+    /// steps and does not reach the end in 10,000 attempts, and those of [`RunNoise::draw`]: these end the run without a result.
     pub fn give<T: Copy + Into<f64>>(&mut self, outputs: &[&[T]]) -> Result<(), RunError> {
         let asks = self.call().ok_or(RunError::Missing { expected: "no output: the run has ended" })?.asks;
         let names = ["an output", "an unconditional output", "a third output", "a fourth output"]
@@ -165,7 +165,13 @@ impl<'a> HostLoop<'a> {
             *all = given.iter().map(|value| (*value).into()).collect();
         }
         let Some(asked) = self.asked.take() else { return Ok(()) };
-        let [guided, alone] = self.answered(&asked, &all)?;
+        let [guided, alone] = match self.answered(&asked, &all) {
+            Ok(clean) => clean,
+            Err(error) => {
+                self.asked = Some(asked);
+                return Err(error);
+            }
+        };
         self.calls += 1;
         self.clean.clone_from(&guided);
         let given = match &asked.mask {

@@ -66,8 +66,7 @@ impl Churn {
 }
 
 impl Grid {
-    /// Returns the grid with every step churned; `clock` gives the timestep of a sigma. The result has no
-    /// [clock](Self::with_clock) for other solvers.
+    /// Returns the grid with every step churned; `clock` gives the timestep of a sigma.
     ///
     /// # Errors
     /// [`SamplerError::Parameter`] for churn out of range; [`SamplerError::Unsupported`] unless every step starts at a level
@@ -82,7 +81,7 @@ impl Grid {
             let from = NoiseLevel::variance_exploding(sigma)?;
             Ok(Step { timestep: clock(sigma), from, input: self.scale().input(from), churn: noise, ..*step })
         };
-        Self::new(self.steps().iter().map(raise).collect::<Result<_, SamplerError>>()?, self.scale())
+        self.with_steps(self.steps().iter().map(raise).collect::<Result<_, SamplerError>>()?)
     }
 }
 

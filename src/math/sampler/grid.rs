@@ -241,6 +241,15 @@ impl Grid {
             .map(|grid| Self { clock: self.clock.clone(), ..grid })
     }
 
+    /// Returns the grid with these steps in place of its own: as many, at the same places in the run.
+    ///
+    /// # Errors
+    /// As [`Grid::new`].
+    pub(super) fn with_steps(&self, steps: Vec<Step>) -> Result<Self, SamplerError> {
+        let grid = Self::new(steps, self.scale)?;
+        Ok(Self { again: self.again, clock: self.clock.clone(), around: self.around, ..grid })
+    }
+
     /// Returns the same steps with the network's input scaled by this convention.
     ///
     /// # Errors

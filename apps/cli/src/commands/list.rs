@@ -216,7 +216,7 @@ mod tests {
         let shaped = ScheduleArgs { beta_end: Some(0.25), ..usual.clone() };
         assert_eq!(shaped.build_from(&NOVEL).unwrap(), Schedule::linear(4, 0.1, 0.25).unwrap());
         let refused = ScheduleArgs { train_timesteps: Some(9), ..usual }.build_from(&NOVEL).unwrap_err();
-        assert_eq!(refused.to_string(), "--train-timesteps means nothing to the novel schedule");
+        assert_eq!(refused.to_string(), "--train-timesteps does not apply to the novel schedule");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Noise {
         let Levels { schedule, rows: timesteps, whole } = levels::read(&file, &x0, &model)?;
         let eps = if file.has("eps") { Some(file.stored_like("eps", &x0)?) } else { None };
         if eps.is_some() && self.seed.is_some() {
-            return Err(anyhow!("--seed means nothing to a file that brings its own noise, `eps`").into());
+            return Err(anyhow!("--seed does not apply to a file that brings its own noise, `eps`").into());
         }
         let seed = self.seed.unwrap_or(0);
         let row = |t: usize| {

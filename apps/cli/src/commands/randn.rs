@@ -181,10 +181,10 @@ impl Randn {
             ("words", self.words && levels),
         ];
         if let Some((option, _)) = idle.into_iter().find(|(_, idle)| *idle) {
-            return Err(anyhow!("{} means nothing to the {}", flag(option), self.source.title()));
+            return Err(anyhow!("{} does not apply to the {}", flag(option), self.source.title()));
         }
         if levels && self.shapes.len() > 1 {
-            return Err(anyhow!("a second --shape means nothing to the {}", self.source.title()));
+            return Err(anyhow!("a second --shape does not apply to the {}", self.source.title()));
         }
         if levels && self.sigmas.is_empty() {
             return Err(anyhow!("the {} needs --sigmas, the levels between which it draws", self.source.title()));

@@ -110,7 +110,7 @@ impl ScheduleCommand {
         let schedule = match self.shift {
             None => model.schedule().clone(),
             Some(_) if model.process() != Process::Flow => {
-                anyhow::bail!("--shift means nothing to a {} process", model.process())
+                anyhow::bail!("--shift does not apply to a {} process", model.process())
             }
             Some(shift) => {
                 let times = model.schedule().levels().iter().map(|level| shifted(level.sigma(), shift));

@@ -101,7 +101,7 @@ fn wrong_runs() {
         (
             "model",
             json!({ "base": "ModelSamplingDiscrete", "parameterisation": "EPS", "settings": { "shift": 3 } }),
-            &["shift means nothing to the ModelSamplingDiscrete base"],
+            &["shift does not apply to the ModelSamplingDiscrete base"],
         ),
         ("sigmas", json!([1, 0]), &["scheduler and sigmas exclude each other"]),
         ("version", json!(2), &["version: expected 1, found 2"]),

@@ -157,7 +157,7 @@ fn misfits() {
     refused("{}", &["run.json", "expected `guidance`"]);
     refused(r#"{"guidance": 2, "guidanse": 1}"#, &["guidance, steps, step, compat", "found `guidanse`"]);
     refused(r#"{"guidance": {"kind": "cfgg"}}"#, &["guidance: expected cfg", "found `cfgg`"]);
-    refused(r#"{"guidance": {"kind": "cfg", "eta": 1}}"#, &["eta means nothing to the cfg guidance"]);
+    refused(r#"{"guidance": {"kind": "cfg", "eta": 1}}"#, &["eta does not apply to the cfg guidance"]);
     refused(r#"{"guidance": "fdg"}"#, &["[batch, channels, height, width]", "2 levels", "found [2, 2, 2]"]);
     refused(r#"{"guidance": {"kind": "fdg", "start": [0, 0.5, 1]}}"#, &["one for each of 2 levels, found 3"]);
     refused(r#"{"guidance": 2, "steps": 3}"#, &["pred_cond", "expected 3 entries", "found 2"]);

@@ -389,14 +389,14 @@ fn undefined(on: On) {
 fn unused() {
     let folder = Folder::with(&small(Dtype::F32, &[0.5, -1.25, 2.0, 0.0]));
     for (options, words) in [
-        ("--delta 2", "--delta means nothing to the loss mse"),
-        ("--kind l1 --delta 2", "--delta means nothing to the loss l1"),
-        ("--gamma 5", "--gamma means nothing to the weight none"),
-        ("--weight p2 --sigma-data 1", "--sigma-data means nothing to the weight p2"),
-        ("--weight min-snr --k 1", "--k means nothing to the weight min-snr"),
-        ("--weight edm --bias 1", "--bias means nothing to the weight edm"),
-        ("--weight snr --weights in.safetensors", "--weights means nothing to the weight snr"),
-        ("--weight table --weights in.safetensors --gamma 5", "--gamma means nothing to the weight table"),
+        ("--delta 2", "--delta does not apply to the loss mse"),
+        ("--kind l1 --delta 2", "--delta does not apply to the loss l1"),
+        ("--gamma 5", "--gamma does not apply to the weight none"),
+        ("--weight p2 --sigma-data 1", "--sigma-data does not apply to the weight p2"),
+        ("--weight min-snr --k 1", "--k does not apply to the weight min-snr"),
+        ("--weight edm --bias 1", "--bias does not apply to the weight edm"),
+        ("--weight snr --weights in.safetensors", "--weights does not apply to the weight snr"),
+        ("--weight table --weights in.safetensors --gamma 5", "--gamma does not apply to the weight table"),
     ] {
         folder.refuses(&loss(options), &[words]);
     }

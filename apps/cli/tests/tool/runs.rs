@@ -184,7 +184,7 @@ fn misfits() {
     folder.refuses(&line("--steps 5"), &["--steps"]);
     folder.refuses(&line("--schedule cosine"), &["--schedule"]);
     folder.refuses(&line("--model sd15"), &["contradicts the model of the run file"]);
-    folder.refuses(&line("--node 3"), &["--node means nothing to a run file"]);
+    folder.refuses(&line("--node 3"), &["--node does not apply to a run file"]);
     let whole = tape(&all, &case);
     folder.refuses_input(
         &whole.clone().without("noises"),
@@ -203,7 +203,7 @@ fn misfits() {
     };
     with("sampler", "eulr".into(), &["eulr"]);
     with("node", json!({ "SamplerLMS": { "order": 2 } }), &["node: expected SamplerEulerAncestral, found SamplerLMS"]);
-    with("options", json!({ "r": 0.5 }), &["r means nothing to the euler_ancestral sampler"]);
+    with("options", json!({ "r": 0.5 }), &["r does not apply to the euler_ancestral sampler"]);
     with("steps", 5.into(), &["expected 5 outputs"]);
     with("guidance", json!({ "kind": "magic" }), &["magic"]);
     with("gidance", 3.into(), &["gidance"]);

@@ -134,7 +134,7 @@ fn refuses_in_words() {
         ("--sampler ddim-inverse", &["ddim-inverse", "leads from pictures to noise"]),
         ("--sampler ddim,", &["--sampler"]),
         ("--sampler ddpm --variance learned", &["ddpm", "--variance fixed-small"]),
-        ("--sampler heun --eta 0.5", &["--eta means nothing to the heun sampler"]),
+        ("--sampler heun --eta 0.5", &["--eta does not apply to the heun sampler"]),
         ("--sampler ddim --prediction epsilon --zero-terminal-snr", &["epsilon does not determine x0", "alpha = 0"]),
         ("--sampler ddim --steps 0", &["at least 1 step"]),
         ("--steps 0", &["at least 1 step"]),

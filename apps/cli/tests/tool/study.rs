@@ -323,5 +323,5 @@ fn bad_options() {
     folder.refuses("study a.npy --steps 0", &["--steps", "0 is not in"]);
     folder.refuses("study a.npy --steps 11 --train-timesteps 10", &["--steps", "at most 10", "found 11"]);
     folder.refuses("study a.npy --tensor x0", &["--tensor is for safetensors files"]);
-    folder.refuses("study a.npy --schedule cosine --beta-end 0.1", &["--beta-end means nothing"]);
+    folder.refuses("study a.npy --schedule cosine --beta-end 0.1", &["--beta-end does not apply"]);
 }
