@@ -2,7 +2,7 @@
 
 use tweedie::wgpu::{self, BufferUsages};
 
-/// A storage buffer for this many f32; it may be copied to and from.
+/// Creates a storage buffer for this many f32, which may be copied to and from.
 pub fn floats(device: &wgpu::Device, label: &str, count: u64) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
@@ -12,7 +12,7 @@ pub fn floats(device: &wgpu::Device, label: &str, count: u64) -> wgpu::Buffer {
     })
 }
 
-/// The same with these numbers in it, from the next submit on.
+/// Creates the same with these numbers in it, from the next submit on.
 pub fn uploaded(device: &wgpu::Device, queue: &wgpu::Queue, label: &str, numbers: &[f32]) -> wgpu::Buffer {
     let buffer = floats(device, label, numbers.len() as u64);
     queue.write_buffer(&buffer, 0, bytemuck::cast_slice(numbers));
@@ -32,17 +32,17 @@ pub enum ImageId {
     Prediction(usize),
     /// The clean sample that a column's prediction implies.
     Recovered(usize),
-    /// A sample before a call.
+    /// A sample before a call: its index, and the call's.
     Sample(u32, usize),
-    /// Clean sample that the network predicts in a call.
+    /// The clean sample that the network predicts in a call: the sample's index, and the call's.
     Preview(u32, usize),
     /// A picture of the set.
     Member(usize),
-    /// A digit before a call.
+    /// A digit before a call: its index, and the call's.
     Digit(u32, usize),
-    /// Clean digit that the network predicts in a call.
+    /// The clean digit that the network predicts in a call: the digit's index, and the call's.
     CleanDigit(u32, usize),
-    /// The digit of which a part is erased.
+    /// The digit that has an erased part.
     Erased,
 }
 
@@ -51,7 +51,7 @@ pub enum ImageId {
 pub struct ImageSlice {
     /// Buffer that holds the image.
     pub buffer: wgpu::Buffer,
-    /// Floats before its first one.
+    /// Floats of the buffer before its first one.
     pub offset: u64,
     /// Pixels of a row, and rows.
     pub size: [u32; 2],

@@ -1,4 +1,4 @@
-//! The loop of a scene: that of a sampler of the library, or that of a run of ComfyUI.
+//! The loop of a scene: a sampler of the library, or a run of ComfyUI.
 
 use crate::schedules::{ScheduleChoice, can_be_rescaled};
 use networks::{Ask, asks, run_asks};
@@ -54,7 +54,7 @@ impl Course {
         &self.calls
     }
 
-    /// Signal and noise of the sample before a call, or after the last one, in the scale of the sampler.
+    /// Returns the coefficients of signal and noise in the sample before a call, or after the last one, in the sampler's scale.
     #[must_use]
     pub fn level(&self, call: usize) -> [f64; 2] {
         let before = self.calls.get(call).map(|call| [call.level.alpha(), call.level.sigma()]);
@@ -67,7 +67,7 @@ impl Course {
         })
     }
 
-    /// The questions to a network that predicts this quantity, call by call.
+    /// Returns what each call asks of a network that predicts this quantity.
     pub(crate) fn asks(&self, predicts: Quantity) -> Vec<Ask> {
         match &self.way {
             Way::Sampler(sampler) => asks(sampler, predicts),
@@ -75,7 +75,7 @@ impl Course {
         }
     }
 
-    /// The loop on these tensors, with noise that the kernels draw.
+    /// Plans the loop on these tensors, with noise that the kernels draw.
     pub(crate) fn recorded(
         &self,
         context: &Context,
@@ -96,7 +96,7 @@ impl Course {
             }
             Way::Run(run) => {
                 let tensors = LoopTensors {
-                    // A network of one answer.
+                    // The network gives the same answer with and without a condition.
                     unconditional: Some(prediction),
                     preview: Some(x0),
                     latent_image: pictures,
@@ -113,7 +113,7 @@ pub(crate) struct RunChoice {
     pub sampler: &'static Entry<RunSampler>,
     pub schedule: ScheduleChoice,
     pub steps: usize,
-    /// Name and value of the option for drawn noise.
+    /// The name and the value of the option for drawn noise.
     pub stochasticity: Option<(&'static str, f64)>,
     pub strength: f64,
     pub predicts: Quantity,
@@ -123,7 +123,7 @@ pub(crate) struct RunChoice {
 const SCHEDULER: &str = "simple";
 
 impl RunChoice {
-    /// The loop of these choices.
+    /// Plans the loop of these choices.
     pub fn plan(&self) -> Result<RunLoop, RunError> {
         let options = self.stochasticity.map(|(name, value)| (name.to_owned(), value.into()));
         let run = Run {
@@ -159,7 +159,7 @@ fn run_model(schedule: ScheduleChoice, predicts: Quantity) -> Result<RunModel, R
     let rescaled = schedule.zero_terminal_snr && can_be_rescaled(recipe);
     let mut settings =
         vec![("beta_schedule".to_owned(), betas.into()), ("zsnr".to_owned(), f64::from(u8::from(rescaled)).into())];
-    // Both spell their ends alike.
+    // The ends of the betas have other names in ComfyUI.
     for (name, other) in [("beta_start", "linear_start"), ("beta_end", "linear_end")] {
         let default = recipe.parameter(name).and_then(|parameter| parameter.default);
         settings.extend(default.map(|beta| (other.to_owned(), beta.into())));

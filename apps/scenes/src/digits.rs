@@ -4,9 +4,9 @@
 //! without one. Where a part of a digit is known, each step puts the noised digit there (Lugmayr et al. 2022), and the
 //! network writes the rest.
 //!
-//! **Practice.** Calls are recorded as they are wanted, in a frame as many as the [`Pace`] allows. A part that is erased
-//! while digits are being written is taken in when they are finished, so that a brush which is never still sees results.
-//! It costs three small writes and a loop, and no new plan.
+//! **Practice.** Calls are recorded as they are wanted, as many in a frame as the [`Pace`] allows. A part that is erased while
+//! digits are being written takes effect when they are finished, so that there are results even while the brush keeps moving.
+//! It costs three small writes and a loop, but no new plan.
 
 use crate::buffers::{ImageId, ImageSlice, floats};
 use crate::history::History;
@@ -28,8 +28,8 @@ pub const MOST_DIGITS: u32 = 8;
 /// The largest guidance of the slider.
 pub const MOST_GUIDANCE: f64 = 8.0;
 
-/// Samplers that led to no digit when they were tried with these networks. Two are of networks that were trained to leap to the
-/// clean sample, which these were not; for the others the reason was not looked for.
+/// Samplers that led to no digit when they were tried with these networks. `lcm` and `tcd` are for networks that are distilled to
+/// jump to the clean sample, which these are not; for the others the reason was not investigated.
 const UNFIT: [&str; 5] = ["lcm", "tcd", "pndm", "f-pndm", "reverse-diffusion"];
 
 /// The source of the weights for a prediction; `None` while they are on their way.
@@ -39,18 +39,18 @@ pub type WeightsSource = fn(Quantity) -> Option<Result<Weights, DigitsError>>;
 static SCHEDULE: LazyLock<Option<Arc<Schedule>>> =
     LazyLock::new(|| model(Quantity::V).ok().map(|model| Arc::new(model.schedule().clone())));
 
-/// The schedule of the networks' training; there is always one.
+/// Returns the schedule of the networks' training. It is valid, so that there is always one.
 #[must_use]
 pub fn schedule() -> Option<Arc<Schedule>> {
     SCHEDULE.clone()
 }
 
-/// The samplers for these networks: those of the process that they were trained on that lead to a digit.
+/// Returns the samplers for these networks: those of the process that they were trained on, but none that leads to no digit.
 pub fn solvers() -> impl Iterator<Item = Solver> {
     Solver::of_library().filter(of_process).filter(|solver| !UNFIT.contains(&solver.name()))
 }
 
-/// True for samplers that show a network samples of a variance-preserving process.
+/// Returns whether a sampler shows a network samples of a variance-preserving process.
 fn of_process(solver: &Solver) -> bool {
     matches!(solver.scale(), Some(Scale::VariancePreserving | Scale::VarianceExploding))
 }
@@ -58,7 +58,7 @@ fn of_process(solver: &Solver) -> bool {
 /// Description of digits to be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DigitsScene {
-    /// The class: 0 to 9, or any.
+    /// The class, 0 to 9; `None` is any.
     pub class: Option<u32>,
     /// Digits side by side.
     pub count: u32,
@@ -68,7 +68,7 @@ pub struct DigitsScene {
     pub solver: Solver,
     /// Its steps.
     pub steps: usize,
-    /// Amount of drawn noise, if that can be chosen.
+    /// The value of the sampler's option for drawn noise, if it has one.
     pub stochasticity: f64,
     /// The scale of classifier-free guidance; 1 is none.
     pub guidance: f64,
@@ -79,10 +79,10 @@ pub struct DigitsScene {
 }
 
 impl DigitsScene {
-    /// The sampler's rows; clean digits are clamped to `-1..=1`.
+    /// Makes the sampler; clean digits are clamped to `-1..=1`.
     ///
     /// # Errors
-    /// There is no such sampler.
+    /// The sampler does not exist with these choices.
     pub fn sampler(&self) -> Result<Sampler, DigitsError> {
         let model = model(self.predicts)?;
         let sampler = self.solver.sampler(model.schedule(), self.steps, self.stochasticity, 1.0, self.predicts);
@@ -90,20 +90,20 @@ impl DigitsScene {
         Ok(clipped.map_err(tweedie::Error::from)?)
     }
 
-    /// True if there is a second prediction to be guided by: without a class both are the same.
+    /// Returns whether guidance needs a second prediction: without a class both would be the same.
     #[must_use]
     pub fn is_guided(&self) -> bool {
         self.class.is_some() && self.guidance != 1.0
     }
 
-    /// The class of each prediction: of the conditional ones, then of the unconditional ones.
+    /// The class of each prediction: the conditional ones first, then the unconditional ones.
     fn labels(&self, count: u32) -> Vec<u32> {
         let of = |class, count: u32| std::iter::repeat_n(class, count as usize);
         let unconditional = if self.is_guided() { count } else { 0 };
         of(self.class.unwrap_or(NO_CLASS), count).chain(of(NO_CLASS, unconditional)).collect()
     }
 
-    /// True for the same network in the same loop, on the same buffers.
+    /// Returns whether both need the same network in the same loop, on the same buffers.
     fn same_network(&self, other: &Self) -> bool {
         let network = |scene: &Self| (scene.class, scene.count, scene.predicts, scene.is_guided());
         let sampler = |scene: &Self| (scene.solver, scene.steps, scene.stochasticity.to_bits());
@@ -115,7 +115,8 @@ impl DigitsScene {
     }
 }
 
-/// Calls for a frame, so that a window stays alive on any device and a fast one is not held up.
+/// The number of calls that a frame may record, so that a window stays responsive on any device and a fast device is not held
+/// back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
     calls: usize,
@@ -129,13 +130,13 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Frames that are shorter have room for more calls, those that are longer had too many, in seconds.
+    /// Frames shorter than the first have room for more calls, those longer than the second had too many, in seconds.
     const ROOM: f64 = 1.0 / 45.0;
     const LONG: f64 = 1.0 / 20.0;
     /// The most calls of a frame: a loop in a few of them.
     const MOST: usize = 16;
 
-    /// A frame, so many seconds after the one before, and the calls that are done by then.
+    /// Adapts to a frame that came so many seconds after the one before, when so many calls were done.
     pub fn frame(&mut self, seconds: f64, done: usize) {
         // Only a frame after one that computed says how long that takes.
         if std::mem::replace(&mut self.before, done) != done {
@@ -154,7 +155,7 @@ impl Pace {
     }
 }
 
-/// Digits on their way, and all that leads them.
+/// Digits that are being written, with their network and plans.
 #[derive(Debug)]
 pub struct Digits {
     scene: DigitsScene,
@@ -162,7 +163,7 @@ pub struct Digits {
     history: History,
     input: wgpu::Buffer,
     predictions: wgpu::Buffer,
-    /// 1 where the digit is known, for all digits alike; the digit; and what is seen of it.
+    /// 1 where the digit is known, for all digits alike; the known digit; and what is shown of it.
     mask: wgpu::Buffer,
     known: wgpu::Buffer,
     left: wgpu::Buffer,
@@ -175,7 +176,7 @@ impl Digits {
     /// Makes the buffers, the network and the plans of a scene.
     ///
     /// # Errors
-    /// There is no such sampler, and whatever the network and the plans find.
+    /// The sampler does not exist with these choices, or the network or a plan cannot be made.
     pub fn new(
         context: &Context,
         queue: &wgpu::Queue,
@@ -209,10 +210,10 @@ impl Digits {
         self.scene.same_network(scene)
     }
 
-    /// Begins anew if the scene is another one: a part that was erased only once `wanted` calls are done.
+    /// Begins anew if the scene has changed; if no more than the erased part has, only once `wanted` calls are done.
     ///
     /// # Errors
-    /// Whatever the plans find.
+    /// A plan cannot be made.
     pub fn adopt(
         &mut self,
         context: &Context,
@@ -238,7 +239,7 @@ impl Digits {
         Ok(())
     }
 
-    /// Nothing is known where no part is: a mask of zeros.
+    /// Writes the mask and the known digit. Without a region nothing is known: the mask is 0.
     fn write_region(&self, queue: &wgpu::Queue) {
         let write = |buffer, numbers: &[f32]| queue.write_buffer(buffer, 0, bytemuck::cast_slice(numbers));
         match &self.scene.region {
@@ -251,10 +252,10 @@ impl Digits {
         }
     }
 
-    /// Records calls until `wanted` are done, at most so many, and says how many dispatches that took.
+    /// Records calls until `wanted` are done, but at most `most`, and returns the number of dispatches.
     ///
     /// # Errors
-    /// Whatever the plans find.
+    /// A plan cannot be recorded.
     pub fn advance(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -287,7 +288,7 @@ impl Digits {
         self.history.shape().batch
     }
 
-    /// Finds the buffer of one of these pictures. Digits that are not finished are seen as far as they are.
+    /// Finds the buffer of one of these pictures. For a call that is not done, it is that of the last one that is.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
         let done = self.done();
@@ -301,7 +302,7 @@ impl Digits {
     }
 }
 
-/// The plans of the start and of the steps. A region is always bound, so that one can be erased without another plan.
+/// Makes the plans of the start and of the steps. A mask is always bound, so that erasing needs no other plan.
 fn plans(
     context: &Context,
     scene: &DigitsScene,

@@ -1,4 +1,4 @@
-//! The pictures of all views: which there are, how brightly to draw them, and what to say of them.
+//! The pictures of all views: which there are, how brightly they are drawn, and their texts.
 
 use crate::course::Course;
 use crate::digits::DigitsScene;
@@ -10,27 +10,27 @@ use ::digits::architecture::SIDE;
 use tweedie::math::NoiseLevel;
 use tweedie::{Quantity, Schedule};
 
-/// Deviations that a target shows from black to white, each side: of a normal, 95% are inside.
+/// Standard deviations of a target from grey to black or white: 95% of normal numbers are within them.
 const DEVIATIONS: f64 = 2.0;
 
-/// A picture, and what is to be said of it.
+/// A picture and its texts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// Which.
+    /// The picture.
     pub what: ImageId,
-    /// Description.
+    /// The name above it.
     pub name: String,
-    /// Remark beside the name.
+    /// A remark next to the name.
     pub remark: String,
     /// True if the remark is bad news.
     pub alarming: bool,
-    /// The whole story, for whoever asks.
+    /// The description, for a tooltip.
     pub story: String,
     /// Factor of its values, before -1 becomes black and 1 full intensity.
     pub gain: f64,
-    /// The reason for which there is none, if there is none.
+    /// Why there is no picture, if there is none.
     pub missing: Option<String>,
-    /// True if a part of it can be erased.
+    /// True if parts of it can be erased.
     pub is_canvas: bool,
 }
 
@@ -39,9 +39,9 @@ pub struct Figure {
 pub struct Figures {
     /// The pictures, row by row.
     pub rows: Vec<Vec<Figure>>,
-    /// Request that computes them.
+    /// The request that computes them.
     pub request: Request,
-    /// The timestep that is looked at, on the curves of the schedule.
+    /// The timestep that is shown, for the mark on the curves of the schedule.
     pub marker: f64,
     /// Timesteps that a sampler visits, with their log SNRs.
     pub visited: Vec<[f64; 2]>,
@@ -62,7 +62,7 @@ impl Figure {
     }
 }
 
-/// A picture and its noised form; the targets; what comes back of each prediction.
+/// Returns the figures of the plane view: a picture and its noised form; the targets; what is recovered from each prediction.
 #[must_use]
 pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
     let scene = state.plane();
@@ -81,7 +81,7 @@ pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
 
     let target = |(column, &quantity): (usize, &Quantity)| {
         let story = format!(
-            "What a network that predicts {quantity} is trained to answer. Drawn from -{DEVIATIONS} to {DEVIATIONS} of its own deviations."
+            "What a network that predicts {quantity} is trained to answer. Black is -{DEVIATIONS} standard deviations and full intensity {DEVIATIONS}; x0 is drawn as it is."
         );
         let figure = Figure::new(ImageId::Target(column), format!("{quantity} target"), story);
         figure.remark(formula(quantity)).gain(gain(level, state, quantity))
@@ -89,7 +89,7 @@ pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
     let recovered = |(column, &quantity): (usize, &Quantity)| {
         let found = status.errors.get(column + 1).copied();
         let story = format!(
-            "The clean sample that follows from x_t and a prediction of {quantity} that is {:.0}% off. The remark is its root mean square difference from the picture, measured on the GPU; red where the noisy sample itself was nearer.",
+            "The clean sample that follows from x_t and a prediction of {quantity} that is {:.0}% off. The remark is its root mean square difference from the picture, measured on the GPU; it is red where the noisy sample itself is closer.",
             state.error * 100.0
         );
         let figure = Figure::new(ImageId::Recovered(column), format!("x0 from {quantity}"), story);
@@ -108,7 +108,8 @@ pub fn plane(state: &State, schedule: &Schedule, status: &Status) -> Figures {
     Figures { rows, request: Request::Plane(scene), marker, visited: Vec::new() }
 }
 
-/// Samples before the call that is looked at; what the network makes of them; and what it knows.
+/// Returns the figures of the sampling view: samples before the call that is shown; the clean samples that the network predicts;
+/// and the pictures that it knows.
 #[must_use]
 pub fn sampling(state: &State, course: &Course, status: &Status) -> Figures {
     let calls = course.calls().len();
@@ -118,7 +119,7 @@ pub fn sampling(state: &State, course: &Course, status: &Status) -> Figures {
     let gain = 1.0 / deviation(course, call);
 
     let before = |sample: u32| {
-        let story = "The sample before this call of the network, at the variance that pictures have.";
+        let story = "The sample before this call of the network, scaled to the variance of a picture.";
         let figure = Figure::new(ImageId::Sample(sample, call), format!("x_t {}", sample + 1), story);
         figure.remark(noise(course, call)).gain(gain)
     };
@@ -128,18 +129,18 @@ pub fn sampling(state: &State, course: &Course, status: &Status) -> Figures {
     };
     let scene = state.run();
     let members = scene.set.members.iter().enumerate().map(|(member, known)| {
-        let story = "What the denoiser knows: its samples end on one of these.";
+        let story = "A picture that the denoiser knows: samples end on one of these.";
         Figure::new(ImageId::Member(member), known.name.clone(), story)
     });
     let rows = vec![(0..samples).map(before).collect(), (0..samples).map(preview).collect(), members.collect()];
     let visited = course.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
     let marker = course.calls().get(call).map_or(0.0, |call| call.timestep);
-    // The call that is looked at is seen from both sides: the sample before it, and what the network makes of it.
+    // Both sides of the call are shown: the sample before it, and the clean sample that the network predicts.
     Figures { rows, request: Request::Run(scene, (call + 1).min(calls)), marker, visited }
 }
 
-/// Digits before the call that is looked at, and what the network makes of them; and the one of which a part is erased. A
-/// frame may record so many calls.
+/// Returns the figures of the digits view: digits before the call that is shown; the clean digits that the network predicts; and
+/// the one to erase from. A frame may record `most` calls.
 #[must_use]
 pub fn digits(state: &State, course: &Course, status: &Status, most: usize) -> Figures {
     let calls = course.calls().len();
@@ -148,7 +149,7 @@ pub fn digits(state: &State, course: &Course, status: &Status, most: usize) -> F
     let count = if status.digits == 0 { scene.count } else { status.digits };
     let gain = 1.0 / deviation(course, call);
     let before = |digit: u32| {
-        let story = "The digit before this call of the network, at the variance that pictures have.";
+        let story = "The digit before this call of the network, scaled to the variance of a picture.";
         let figure = Figure::new(ImageId::Digit(digit, call), format!("x_t {}", digit + 1), story);
         figure.remark(noise(course, call)).gain(gain)
     };
@@ -168,7 +169,7 @@ pub fn digits(state: &State, course: &Course, status: &Status, most: usize) -> F
     };
     let visited = course.calls().iter().map(|call| [call.timestep, call.level.log_snr()]).collect();
     let marker = course.calls().get(call).map_or(0.0, |call| call.timestep);
-    // The call that is looked at is seen from both sides: the digit before it, and what the network makes of it.
+    // Both sides of the call are shown: the digit before it, and the clean digit that the network predicts.
     let request = Request::Digits { scene, wanted: state.digits.call.saturating_add(1).min(calls), most };
     Figures { rows, request, marker, visited }
 }
@@ -187,7 +188,7 @@ fn erased(scene: &DigitsScene, written: ImageId, index: u32) -> Figure {
     canvas(ImageId::Erased, "Erase more".to_owned()).remark(remark)
 }
 
-/// Formula of a target.
+/// Returns the formula of a target.
 const fn formula(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Xt => "alpha x0 + sigma eps",
@@ -216,7 +217,7 @@ fn deviation(course: &Course, call: usize) -> f64 {
     alpha.hypot(sigma)
 }
 
-/// Part of the noise in a sample before a call, in words.
+/// Returns the noise's part of the variance of a sample before a call, in words.
 fn noise(course: &Course, call: usize) -> String {
     let [alpha, sigma] = course.level(call);
     if sigma == 0.0 {

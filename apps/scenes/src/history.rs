@@ -3,10 +3,10 @@
 use crate::buffers::floats;
 use tweedie::{Error, Shape, wgpu};
 
-/// The memory that each of both lists may take: what every device binds at once.
+/// The memory that each of the two lists may take, in bytes: what every device can bind.
 const MOST_BYTES: u64 = 128 << 20;
 
-/// A loop's sample and clean sample, and both of every call before.
+/// A loop's current sample and clean sample, and those of every call so far.
 #[derive(Debug)]
 pub struct History {
     shape: Shape,
@@ -21,7 +21,7 @@ pub struct History {
 }
 
 impl History {
-    /// For at most so many samples of so many elements, fewer where there is no room for that many in so many calls.
+    /// Allocates for at most `samples` samples of `elements` elements; for fewer if there is no room for that many in all calls.
     pub fn new(device: &wgpu::Device, [samples, elements]: [u32; 2], calls: usize) -> Self {
         let places = calls as u64 + 1;
         let most = MOST_BYTES.min(device.limits().max_storage_buffer_binding_size);
@@ -38,7 +38,7 @@ impl History {
         self.shape
     }
 
-    /// The buffer that the loop has its sample in.
+    /// The buffer that holds the loop's sample.
     pub const fn x(&self) -> &wgpu::Buffer {
         &self.x
     }
@@ -53,8 +53,8 @@ impl History {
         self.done.unwrap_or(0)
     }
 
-    /// Records the start of a loop, if it has not begun, and calls until this many are done. `start` and `record`, of a call, return
-    /// their dispatches. Returns the dispatches of all.
+    /// Records the start of a loop, if it has not begun, and calls until `last` are done; returns the number of dispatches.
+    /// `start` records the start and `record` a call; each returns the number of its own.
     ///
     /// # Errors
     /// Those of `start` and of `record`.
@@ -86,13 +86,13 @@ impl History {
         self.done = None;
     }
 
-    /// The sample before a call, or after the last: the buffer, and the floats before it. None if the loop has not come so far.
+    /// The sample before a call, or after the last: the buffer, and the floats before it; `None` if the loop has not got there.
     pub fn sample(&self, sample: u32, call: usize) -> Option<(&wgpu::Buffer, u64)> {
         let known = self.done.is_some_and(|done| call <= done);
         known.then(|| self.place(sample, call)).flatten().map(|place| (&self.samples, place))
     }
 
-    /// The clean sample of a call.
+    /// The clean sample of a call, in the same form.
     pub fn clean(&self, sample: u32, call: usize) -> Option<(&wgpu::Buffer, u64)> {
         (call < self.done()).then(|| self.place(sample, call)).flatten().map(|place| (&self.clean, place))
     }

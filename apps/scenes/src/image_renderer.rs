@@ -1,10 +1,10 @@
-//! Draws pictures straight from the buffers that kernels write: one render pipeline, one quad a picture.
+//! Draws pictures straight from the buffers that kernels write: a render pipeline, and a quad for each picture.
 
 use crate::buffers::ImageSlice;
 use std::collections::HashMap;
 use tweedie::wgpu;
 
-/// A picture and where it hangs.
+/// A picture and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     /// Left, top, right, bottom in clip space: -1 to 1, upwards.
@@ -13,7 +13,7 @@ pub struct Placement {
     pub picture: ImageSlice,
     /// Factor of its values, before -1 becomes black and 1 full intensity.
     pub gain: f32,
-    /// True if each of its pixels covers whole ones of the window, and needs no interpolation.
+    /// True if each of its pixels covers whole pixels of the window, and needs no interpolation.
     pub crisp: bool,
 }
 
@@ -32,17 +32,17 @@ pub struct ImageRenderer {
     /// Interpolated, and crisp.
     pipelines: [wgpu::RenderPipeline; 2],
     layout: wgpu::BindGroupLayout,
-    /// A bind group for each buffer that hangs there.
+    /// A bind group for each buffer that is drawn from.
     groups: HashMap<wgpu::Buffer, wgpu::BindGroup>,
     places: Vec<Placement>,
     instances: wgpu::Buffer,
 }
 
-/// Pictures that a wall has room for.
+/// The most pictures that are drawn.
 const MOST: usize = 64;
 
 impl ImageRenderer {
-    /// Compiles for targets of this format.
+    /// Compiles the pipelines for targets of this format.
     #[must_use]
     pub fn new(device: &wgpu::Device, format: wgpu::TextureFormat) -> Self {
         let module = device.create_shader_module(wgpu::include_wgsl!("picture.wgsl"));
@@ -74,7 +74,7 @@ impl ImageRenderer {
         Self { pipelines, layout, groups: HashMap::new(), places: Vec::new(), instances }
     }
 
-    /// Hangs these pictures, and no others. Writes where they hang if that has changed; never a pixel.
+    /// Places these pictures, and no others. Uploads their places if those have changed, but never a pixel.
     pub fn place(&mut self, device: &wgpu::Device, queue: &wgpu::Queue, mut places: Vec<Placement>) {
         places.truncate(MOST);
         if places == self.places {
@@ -100,7 +100,7 @@ impl ImageRenderer {
         self.places = places;
     }
 
-    /// Draws what hangs there.
+    /// Draws the pictures that were placed.
     pub fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
         pass.set_vertex_buffer(0, self.instances.slice(..));
         for (index, place) in (0..).zip(&self.places) {

@@ -17,12 +17,12 @@ struct Seen {
     @location(2) @interpolate(flat) gain: f32,
 }
 
-// As bits, because compilers may take it that no float is NaN.
+// As bits, because compilers may assume that no float is NaN.
 @group(0) @binding(0) var<storage, read> numbers: array<u32>;
 
 // Whether the target encodes linear light by itself.
 override srgb_target: bool = false;
-// Whether pixels are whole ones of the window. Not a branch: software drivers take both ways of it.
+// Whether each pixel covers whole pixels of the window. Not a branch at run time: software drivers execute both sides of one.
 override crisp: bool = false;
 
 @vertex

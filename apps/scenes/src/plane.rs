@@ -1,11 +1,12 @@
-//! The plane on the GPU: one picture, noised, its training targets, and x0 from predictions that err.
+//! The plane on the GPU: one picture, noised, its training targets, and x0 from predictions with an error.
 //!
 //! **Theory.** A prediction is its target and an error of a given relative size, `p = target + e*rms(target)*z`, where the
-//! expected `rms` of `a*x0 + b*epsilon` follows from the picture's own, `sqrt(a^2*mean(x0^2) + b^2)`. Coming back to x0
-//! multiplies the error by what the noise level makes of it, and that is what is shown.
+//! expected `rms` of `a*x0 + b*epsilon` follows from the picture's own, `sqrt(a^2*mean(x0^2) + b^2)`. The conversion back to
+//! x0 multiplies the error by a factor that depends on the noise level, and that is what is shown.
 //!
-//! **Practice.** What a change costs: a timestep nothing but the dispatches, since every plan holds a row for each; a seed
-//! one write of 32 bytes a plan; an error three small tables; a schedule or a size new plans. No change costs nothing.
+//! **Practice.** What a change costs besides the dispatches: a timestep nothing, since every plan holds a row for each; a seed
+//! a write of 32 bytes for each plan that draws; an error or a picture a plan for each column; a schedule, a size or other
+//! columns all plans. Where nothing has changed, nothing is dispatched.
 
 use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
 use crate::schedules::ScheduleChoice;
@@ -60,7 +61,7 @@ impl PlaneScene {
     }
 }
 
-/// One quantity: its target, a prediction of it, and the picture that comes back.
+/// One quantity: its target, a prediction of it, and the picture recovered from that.
 #[derive(Debug)]
 pub struct Column {
     /// Predicted quantity.
@@ -71,7 +72,7 @@ pub struct Column {
     err: Plan,
     back: Plan,
     measure: Plan,
-    /// True if the prediction determines x0 at the timestep that is seen.
+    /// True if the prediction determines x0 at the timestep that is shown.
     pub determined: bool,
 }
 
@@ -94,7 +95,7 @@ impl Plane {
     /// Makes the buffers and plans of a scene.
     ///
     /// # Errors
-    /// Whatever the schedule and the plans find.
+    /// The schedule or a plan cannot be made.
     pub fn new(context: &Context, queue: &wgpu::Queue, scene: &PlaneScene) -> Result<Self, Error> {
         let schedule = &scene.schedule.schedule()?;
         let device = context.device();
@@ -143,10 +144,10 @@ impl Plane {
         self.scene.same_plans(scene)
     }
 
-    /// Records what has changed since the last time, and says how many dispatches that took.
+    /// Records all pictures if the scene has changed since the last time, and returns the number of dispatches.
     ///
     /// # Errors
-    /// Whatever the plans find.
+    /// A plan cannot be made or recorded.
     pub fn show(
         &mut self,
         context: &Context,
@@ -180,7 +181,7 @@ impl Plane {
         Ok(dispatches)
     }
 
-    /// Writes what is not in the plans yet.
+    /// Brings the picture, the plans and their keys up to date.
     fn adopt(&mut self, context: &Context, queue: &wgpu::Queue, scene: &PlaneScene) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.scene, scene.clone());
         self.fresh = true;
@@ -242,7 +243,7 @@ pub fn expected_rms(level: NoiseLevel, quantity: Quantity, mean_square: f64) -> 
     Ok((a * a * mean_square).sqrt().hypot(b))
 }
 
-/// The mean of the squares, of those that are numbers.
+/// The mean of the squares of the finite values; 0 if there are none.
 #[must_use]
 pub fn mean_square(data: &[f32]) -> f64 {
     let numbers = data.iter().filter(|value| value.is_finite()).map(|&value| f64::from(value).powi(2));
@@ -254,7 +255,7 @@ fn error_key(scene: &PlaneScene, column: u32) -> NoiseKey {
     NoiseKey::seed(scene.seed).stream(ERROR_STREAM + column)
 }
 
-/// The network, which knows the target and errs by noise of its own.
+/// Plans the network's prediction: the target with an error, which is noise of its own.
 fn err(
     context: &Context,
     scene: &PlaneScene,
@@ -270,7 +271,7 @@ fn err(
     noised(context, &table, shape, Drawn::new(error_key(scene, column)), [target, prediction])
 }
 
-/// A network's output, from what it should be and noise, mixed by a table.
+/// Plans a network's output: what it should be and noise, mixed by a table.
 pub fn noised(
     context: &Context,
     table: &Table,
@@ -290,7 +291,7 @@ pub fn noised(
     Ok(map.plan(context)?)
 }
 
-/// The mean squared difference of two pictures.
+/// Plans the mean squared difference of two pictures.
 fn measure(
     context: &Context,
     shape: Shape,

@@ -1,4 +1,4 @@
-//! The position in time: timesteps and calls, moved by keys or by themselves; and the tables that this asks for,
+//! The position in time: the timestep or the call, moved by keys or by playing; and the schedule and the loop that this needs,
 //! made once for each choice.
 
 use crate::course::Course;
@@ -9,33 +9,33 @@ use crate::state::{State, View};
 use std::sync::Arc;
 use tweedie::{Quantity, Schedule};
 
-/// The time from the picture to noise, in seconds, when the timestep plays; and the calls of a sampler in one.
+/// Seconds from the picture to noise when the timestep plays; and calls of a sampler in a second.
 const SWEEP: f64 = 4.0;
 const CALLS_A_SECOND: f64 = 8.0;
 
-/// The longest time that passes between two frames, in seconds: a window that was hidden does not rush.
+/// The longest time that counts between two frames, in seconds: a window that was hidden does not jump ahead.
 const LONGEST: f64 = 0.5;
 
-/// Part of a frame in the mean of their times: a mean that forgets after some twenty frames.
+/// Weight of a frame in the running mean of their times, which forgets after some twenty frames.
 const FRESH: f64 = 0.05;
 
-/// Choices that a loop depends on: the schedule is chosen, or that of the digits; steps; drawn noise and strength.
+/// Choices that a loop depends on: schedule (`None` is that of the digits), solver, steps, drawn noise and strength, prediction.
 type CourseKey = (Option<ScheduleChoice>, Solver, usize, [u64; 2], Quantity);
 
-/// The place in time, and the tables of the choices that were made last.
+/// The position in time, and the schedule and the loop of the last choices.
 #[derive(Debug, Default)]
 pub struct Playback {
-    /// Position between two whole timesteps or calls, and whether time goes back.
+    /// The position between two whole timesteps or calls, and whether the timestep falls.
     phase: f64,
     falling: bool,
-    /// Seconds a frame while time goes on by itself; 0 before it is known.
+    /// Seconds a frame while time plays; 0 before that is known, and while it does not.
     pub frame_seconds: f64,
     schedule: Option<(ScheduleChoice, Arc<Schedule>)>,
     course: Option<(CourseKey, Result<Arc<Course>, String>)>,
 }
 
 impl Playback {
-    /// The schedule of the view: the chosen one, or that of the digits. Where there is none, the message says why.
+    /// Returns the schedule of the view: the chosen one, or that of the digits. If that cannot be made, a message says why.
     pub fn schedule(&mut self, state: &mut State) -> Option<Arc<Schedule>> {
         if state.view == View::Digits {
             return digits::schedule();
@@ -50,10 +50,10 @@ impl Playback {
         self.schedule.as_ref().map(|(_, schedule)| Arc::clone(schedule))
     }
 
-    /// The loop of the view, or why there is none; the plane has that of the sampling view.
+    /// Returns the loop of the view; for the plane view it is that of the sampling view.
     ///
     /// # Errors
-    /// The reason, in words.
+    /// Why there is none, in words.
     pub fn course(&mut self, state: &State) -> Result<Arc<Course>, String> {
         let kept = self.course.take();
         let serves = |key: &CourseKey| kept.clone().filter(|(made, _)| made == key);
@@ -91,7 +91,7 @@ impl Playback {
         }
     }
 
-    /// Lets time go on by itself, or stops it. At the end of all calls it begins again.
+    /// Starts or stops playing. After the last call, playing begins again.
     pub fn toggle(&mut self, state: &mut State) {
         state.playing = !state.playing;
         let is_over = match state.view {
@@ -104,7 +104,7 @@ impl Playback {
         }
     }
 
-    /// A frame, so many seconds after the one before; `playing` says whether time goes on by itself.
+    /// Advances by a frame, so many seconds after the one before; `playing` says whether time plays.
     pub fn frame(&mut self, playing: bool, state: &mut State, seconds: f64) {
         if !playing {
             self.frame_seconds = 0.0;
@@ -115,7 +115,7 @@ impl Playback {
         self.play(state, seconds);
     }
 
-    /// The work since the window opened, and the time that a frame takes.
+    /// Returns a line on the work since the window opened, and the time that a frame takes.
     #[must_use]
     pub fn status_line(&self, dispatches: u64) -> String {
         match self.frame_seconds {
@@ -124,7 +124,7 @@ impl Playback {
         }
     }
 
-    /// Time goes on by itself: the timestep back and forth, the calls to their end.
+    /// Moves time on: the timestep back and forth, the calls to their end.
     fn play(&mut self, state: &mut State, seconds: f64) {
         let rate = match state.view {
             View::Plane => f64::from(TIMESTEPS) / SWEEP,

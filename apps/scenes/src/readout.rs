@@ -1,4 +1,4 @@
-//! Numbers on their way from the GPU to the host, which nobody waits for.
+//! Numbers on their way from the GPU to the host, without waiting for them.
 
 use std::sync::{Arc, OnceLock};
 use tweedie::wgpu::{self, BufferUsages};
@@ -12,7 +12,7 @@ pub struct Readout {
 }
 
 impl Readout {
-    /// Records the copy of this many floats into the caller's encoder.
+    /// Records the copy of `count` floats, beginning with `first`, into the caller's encoder.
     #[must_use]
     pub fn record(
         encoder: &mut wgpu::CommandEncoder,
@@ -30,7 +30,7 @@ impl Readout {
         Self { staging, mapped: None }
     }
 
-    /// To be asked after the submit, again and again: the numbers, once they have arrived. An error is an empty list.
+    /// Returns the numbers once they have arrived; to be called after the submit until then. An error is an empty list.
     pub fn arrived(&mut self) -> Option<Vec<f32>> {
         let Some(mapped) = &self.mapped else {
             let mapped = Arc::new(OnceLock::new());

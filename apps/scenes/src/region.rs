@@ -1,4 +1,4 @@
-//! A digit of which a part is erased: what is left of it is known, and the rest is written again.
+//! A digit with an erased part: what is left of it is known, and the rest is written again.
 
 use digits::architecture::{PIXELS, SIDE};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub struct Stroke {
 }
 
 impl Region {
-    /// A digit of which nothing is erased; `None` for anything but as many finite numbers as a digit has.
+    /// A digit with nothing erased; `None` unless these are as many numbers as a digit has, all finite.
     #[must_use]
     pub fn of(digit: &[f32]) -> Option<Self> {
         let fits = digit.len() == PIXELS as usize && digit.iter().all(|value| value.is_finite());
@@ -36,7 +36,7 @@ impl Region {
         }
     }
 
-    /// Erases these pixels, by their places row after row.
+    /// Erases these pixels, by their indices in row-major order.
     pub fn erase_pixels(&mut self, pixels: impl IntoIterator<Item = usize>) {
         for pixel in pixels {
             if let Some(erased) = self.erased.get_mut(pixel) {
@@ -45,7 +45,7 @@ impl Region {
         }
     }
 
-    /// The pixels that are erased, by their places row after row.
+    /// The pixels that are erased, by their indices in row-major order.
     pub fn erased(&self) -> impl Iterator<Item = usize> {
         self.erased.iter().enumerate().filter_map(|(pixel, erased)| erased.then_some(pixel))
     }
@@ -62,7 +62,7 @@ impl Region {
         self.erased.iter().map(|erased| f32::from(u8::from(!erased))).collect()
     }
 
-    /// The rest of the digit; NaN where it is erased.
+    /// What is left of the digit; NaN where it is erased.
     #[must_use]
     pub fn left(&self) -> Vec<f32> {
         let pixels = self.digit.iter().zip(&self.erased);

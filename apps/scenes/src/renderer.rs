@@ -1,4 +1,4 @@
-//! All that a viewer keeps on the GPU, and what it does there for a frame: what has changed, and nothing else.
+//! Everything that a viewer keeps on the GPU, and the work of a frame: what has changed, and nothing else.
 
 pub use crate::buffers::ImageId;
 use crate::buffers::ImageSlice;
@@ -12,16 +12,16 @@ use pictures::Picture;
 use tweedie::Context;
 use tweedie::wgpu;
 
-/// Computation that a frame asks for.
+/// The computation that a frame asks for.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// A picture, its targets, and what comes back.
+    /// A picture, its targets, and what is recovered from predictions.
     Plane(PlaneScene),
     /// Sampling, as far as this call.
     Run(RunScene, usize),
     /// Digits.
     Digits {
-        /// Which.
+        /// Their description.
         scene: DigitsScene,
         /// Calls that are wanted.
         wanted: usize,
@@ -30,16 +30,16 @@ pub enum Request {
     },
 }
 
-/// A picture, its place in clip space, and what its values are multiplied with.
+/// A picture, its place, and the factor of its values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Piece {
-    /// Which.
+    /// The picture.
     pub what: ImageId,
     /// Left, top, right, bottom in clip space.
     pub corners: [f32; 4],
     /// The window's pixels that it covers, across and down.
     pub pixels: [u32; 2],
-    /// 1 shows -1 as black and 1 as full intensity.
+    /// Factor of its values: with 1, -1 is black and 1 full intensity.
     pub gain: f32,
 }
 
@@ -48,7 +48,7 @@ pub struct Piece {
 pub struct Status {
     /// The root mean square difference from the picture: of `x_t`, then of each column's x0. Empty before they arrive.
     pub errors: Vec<f64>,
-    /// True if each column's prediction determines x0.
+    /// For each column, whether its prediction determines x0.
     pub determined: Vec<bool>,
     /// Calls of the trajectory that are done.
     pub done: usize,
@@ -64,7 +64,7 @@ pub struct Status {
     pub waiting: bool,
     /// True if something is still on its way to the host.
     pub pending: bool,
-    /// The reason for which nothing is shown.
+    /// Why nothing is shown.
     pub trouble: Option<String>,
 }
 
@@ -99,7 +99,7 @@ enum Wanted {
 }
 
 impl Renderer {
-    /// For targets of this format, with weights for the digits from this source.
+    /// Creates a renderer for targets of this format, with weights for the digits from this source.
     #[must_use]
     pub fn new(device: &wgpu::Device, queue: &wgpu::Queue, format: wgpu::TextureFormat, source: WeightsSource) -> Self {
         Self {
@@ -120,8 +120,8 @@ impl Renderer {
         }
     }
 
-    /// Records what a frame wants and has not been done yet into the window's encoder. Says whether another frame is worth
-    /// it: there is something new to tell, or something left to do.
+    /// Records what a frame wants and is not done yet into the window's encoder. Returns whether another frame is needed: because
+    /// there is something new to show, or something left to do.
     pub fn record(&mut self, encoder: &mut wgpu::CommandEncoder, request: &Request) -> bool {
         let before = self.status.clone();
         self.status.waiting = false;
@@ -169,7 +169,7 @@ impl Renderer {
         }
     }
 
-    /// The digits that are there if they serve a scene, or others; none while their weights are on their way.
+    /// Takes the digits that are there if they serve a scene, or makes others; `None` while their weights are on their way.
     fn digits_of(&mut self, scene: &DigitsScene) -> Result<Option<Digits>, DigitsError> {
         if let Some(digits) = self.digits.take().filter(|digits| digits.serves(scene)) {
             return Ok(Some(digits));
@@ -188,7 +188,7 @@ impl Renderer {
         made.map(Some)
     }
 
-    /// Copies for the host: the errors where they are not known, one at a time; a picture where one is to be saved.
+    /// Records copies for the host: the errors if they are not known, unless a copy is on its way; a picture if one is wanted.
     fn read(&mut self, encoder: &mut wgpu::CommandEncoder) {
         let device = self.context.device();
         if let (Some(plane), true, None) = (&self.plane, self.stale, &self.errors) {
@@ -207,7 +207,7 @@ impl Renderer {
         self.status.pending = is_read || self.status.waiting;
     }
 
-    /// Returns the status, to be asked once a frame before anything is recorded.
+    /// Takes in what has arrived, and returns the status; to be called before a frame is recorded.
     pub fn look(&mut self) -> Status {
         if let Some(squares) = self.errors.as_mut().and_then(Readout::arrived) {
             self.status.errors = squares.into_iter().map(|square| f64::from(square).sqrt()).collect();
@@ -225,7 +225,7 @@ impl Renderer {
     /// The picture that was asked for, once it has arrived; or why there is none, in words.
     pub fn wanted(&mut self) -> Option<Result<Picture, String>> {
         let found = match self.picture.as_mut()? {
-            Wanted::Missing => Err("The picture is not there any more.".to_owned()),
+            Wanted::Missing => Err("The picture is no longer there.".to_owned()),
             Wanted::Copied(readout, [width, height], channels) => match readout.arrived()? {
                 data if data.is_empty() => Err("The picture could not be read back from the GPU.".to_owned()),
                 data => {
@@ -247,7 +247,7 @@ impl Renderer {
         sampled.or_else(|| self.digits.as_ref()?.find(what))
     }
 
-    /// Hangs those of these pictures that exist.
+    /// Places those of these pictures that exist.
     pub fn place(&mut self, pieces: &[Piece]) {
         let place = |&Piece { what, corners, pixels, gain }: &Piece| {
             let picture = self.find(what)?;
@@ -258,7 +258,7 @@ impl Renderer {
         self.images.place(self.context.device(), &self.queue, places);
     }
 
-    /// Draws what hangs.
+    /// Draws the pictures that were placed.
     pub fn draw(&self, pass: &mut wgpu::RenderPass<'_>) {
         self.images.draw(pass);
     }

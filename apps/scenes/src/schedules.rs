@@ -3,7 +3,7 @@
 use tweedie::Schedule;
 use tweedie::math::catalog::{CatalogError, Entry, Make};
 
-/// The training timesteps of every schedule here; every published DDPM uses as many.
+/// The number of training timesteps of every schedule here, that of every published DDPM.
 pub const TIMESTEPS: u32 = 1000;
 
 /// A schedule of the menu.
@@ -12,7 +12,7 @@ pub type Recipe = Entry<Make<Schedule>>;
 /// All of them.
 pub const RECIPES: &[Recipe] = Schedule::CATALOGUE.entries;
 
-/// The place of a schedule in [`RECIPES`], by any of its names.
+/// Returns the index of a schedule in [`RECIPES`], by any of its names.
 #[must_use]
 pub fn recipe(name: &str) -> Option<usize> {
     RECIPES.iter().position(|entry| Schedule::CATALOGUE.find(name).is_ok_and(|found| found.name == entry.name))
@@ -40,10 +40,10 @@ impl ScheduleChoice {
         &RECIPES[self.recipe.min(RECIPES.len() - 1)]
     }
 
-    /// The schedule.
+    /// Makes the schedule.
     ///
     /// # Errors
-    /// Whatever the recipe finds; none of those of the menu does.
+    /// The recipe refuses its parameters; those of the menu do not.
     pub fn schedule(self) -> Result<Schedule, CatalogError> {
         let recipe = self.recipe();
         let length = ("train_timesteps", f64::from(TIMESTEPS));

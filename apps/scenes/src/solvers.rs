@@ -1,7 +1,7 @@
 //! The samplers of the menu: those of the library's catalogue that lead from noise to pictures, and those of ComfyUI's runs.
 //!
-//! Each begins where its network was trained to begin and ends at the clean sample; what else a sampler can be told, the
-//! command line tool has options for.
+//! Each begins where its network was trained to begin and ends at the clean sample. The command line tool has options for
+//! everything else that a sampler can be given.
 
 use crate::course::{Course, RunChoice};
 use crate::schedules::ScheduleChoice;
@@ -22,7 +22,7 @@ const MOST_CHURN: f64 = 40.0;
 /// The parameters that say how much noise is drawn.
 const STOCHASTICITY: [&str; 2] = ["eta", "s_churn"];
 
-/// The names of ComfyUI's samplers in the menu: some of the library's are spelt alike.
+/// The names of ComfyUI's samplers in the menu, with a prefix, since some of the library's have the same name.
 static COMFYUI: LazyLock<Vec<String>> =
     LazyLock::new(|| RunSampler::CATALOGUE.entries.iter().map(|entry| format!("ComfyUI {}", entry.name)).collect());
 
@@ -50,20 +50,20 @@ impl Default for Solver {
 }
 
 impl Solver {
-    /// All of them, as in the menu.
+    /// Returns all samplers, in the order of the menu.
     pub fn all() -> impl Iterator<Item = Self> {
-        // One that chooses its steps by itself cannot say what calls there will be.
+        // The calls of one that chooses its own steps are not known ahead.
         let planned = RunSampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.is_adaptive());
         Self::of_library().chain(planned.map(|entry| Self(Kind::Run(entry))))
     }
 
-    /// Those of the library's catalogue.
+    /// Returns those of the library's catalogue that lead from noise to pictures.
     pub fn of_library() -> impl Iterator<Item = Self> {
         let leading = |entry: &&Entry<SamplerRecipe>| !entry.make.inverts() && !entry.make.is_sliced();
         Sampler::CATALOGUE.entries.iter().filter(leading).map(|entry| Self(Kind::Library(entry)))
     }
 
-    /// The sampler of this name or synonym; those of ComfyUI have its name before theirs.
+    /// Finds the sampler of this name or synonym; the names of ComfyUI's begin with `ComfyUI`.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         if let Ok(entry) = Sampler::CATALOGUE.find(name) {
@@ -93,7 +93,7 @@ impl Solver {
         }
     }
 
-    /// The scale of its samples; `None` for one of ComfyUI's, which is that of the model.
+    /// The scale of its samples; `None` for one of ComfyUI's, whose scale is the model's.
     #[must_use]
     pub fn scale(self) -> Option<Scale> {
         match self.0 {
@@ -102,7 +102,7 @@ impl Solver {
         }
     }
 
-    /// Name and largest value of the option for drawn noise, if the solver has one.
+    /// The name and the largest value of the option for drawn noise, if the solver has one.
     #[must_use]
     pub fn stochasticity(self) -> Option<(&'static str, f64)> {
         match self.0 {
@@ -117,12 +117,12 @@ impl Solver {
         }
     }
 
-    /// The loop: of the last part of the steps where the strength is below 1. Whatever is predicted, the process is that of the
+    /// Makes the loop; with a strength below 1, of the last part of the steps. Whatever is predicted, the process is that of the
     /// schedule, or a flow for the samplers of rectified flow and for runs of ComfyUI that predict its velocity.
     ///
     /// # Errors
-    /// The sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are, a schedule that ComfyUI does not
-    /// have.
+    /// The sampler does not exist with these choices: epsilon predicted at zero terminal SNR, more steps than timesteps, a
+    /// schedule that ComfyUI does not have.
     pub fn course(
         self,
         schedule: ScheduleChoice,
@@ -139,11 +139,12 @@ impl Solver {
         Ok(RunChoice { sampler, schedule, steps, stochasticity, strength, predicts }.plan()?.into())
     }
 
-    /// The rows of the loop: of the last part of the steps where the strength is below 1. Whatever is predicted, the process is that of the schedule, or a flow for the samplers of
-    /// rectified flow.
+    /// Makes the sampler of the loop; with a strength below 1, of the last part of the steps. Whatever is predicted, the process
+    /// is that of the schedule, or a flow for the samplers of rectified flow.
     ///
     /// # Errors
-    /// The sampler does not exist: epsilon predicted at zero terminal SNR, more steps than there are; or it is one of ComfyUI's.
+    /// The sampler does not exist with these choices: epsilon predicted at zero terminal SNR, more steps than timesteps; or it is
+    /// one of ComfyUI's.
     pub fn sampler(
         self,
         schedule: &Schedule,

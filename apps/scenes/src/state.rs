@@ -1,4 +1,4 @@
-//! Choices of the user. They know no window and no device, and outlive both.
+//! The user's choices. They depend on no window and no device, and outlive both.
 
 use crate::digits::DigitsScene;
 use crate::plane::{PlaneScene, mean_square};
@@ -15,11 +15,11 @@ use std::sync::{Arc, LazyLock};
 use tweedie::Quantity;
 use tweedie::math::SigmaData;
 
-/// The box that an opened picture is fitted into: what a row of three shows of it without loss on most screens.
+/// The box that an opened picture is fitted into, in pixels: what a row of three shows without loss on most screens.
 const WIDTH: u32 = 384;
 const HEIGHT: u32 = 288;
 
-/// The size of the picture that is brought along.
+/// The size of the built-in picture.
 const CARD: [u32; 2] = [320, 240];
 
 /// The side of the pictures that are sampled.
@@ -29,7 +29,7 @@ pub const SIDE: u32 = 96;
 pub const PREDICTIONS: [Quantity; 6] =
     [Quantity::Epsilon, Quantity::X0, Quantity::V, Quantity::Score, Quantity::Flow, Quantity::Edm(SigmaData::KARRAS)];
 
-/// Describes a prediction.
+/// Returns the description of a prediction.
 #[must_use]
 pub fn about(quantity: Quantity) -> &'static str {
     Quantity::CATALOGUE.find(quantity.name()).map_or("", |entry| entry.summary)
@@ -38,7 +38,7 @@ pub fn about(quantity: Quantity) -> &'static str {
 /// View of the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
-    /// A picture, its targets, and what comes back.
+    /// A picture, its targets, and what is recovered from predictions.
     #[default]
     Plane,
     /// Samples on their way from noise.
@@ -71,7 +71,7 @@ pub enum Source {
     /// Six posters.
     #[default]
     Posters,
-    /// Cuttings of the open picture.
+    /// Crops of the open picture.
     Cuttings,
 }
 
@@ -84,15 +84,15 @@ pub struct SamplingState {
     pub solver: Solver,
     /// Its steps.
     pub steps: usize,
-    /// Part of the noise that it may draw, 0 to 1.
+    /// How much noise is drawn, as a part of the most that the sampler may draw: 0 to 1.
     pub stochasticity: f64,
     /// Quantity that the network predicts.
     pub predicts: Quantity,
     /// The relative error of the network.
     pub error: f64,
-    /// The part of the way from noise that is gone: 1 begins with noise, less with a noised picture of the set.
+    /// The part of the steps that is taken: 1 begins with noise, less with a noised picture of the set.
     pub strength: f64,
-    /// The call that is looked at; 0 is before the first.
+    /// The call that is shown; 0 is before the first.
     pub call: usize,
     set: (Source, Arc<Set>),
 }
@@ -103,7 +103,7 @@ pub const END: usize = usize::MAX;
 /// The choices of the digits view.
 #[derive(Clone, Debug)]
 pub struct DigitsState {
-    /// The class: 0 to 9, or any.
+    /// The class, 0 to 9; `None` is any.
     pub class: Option<u32>,
     /// Digits side by side.
     pub count: u32,
@@ -113,15 +113,15 @@ pub struct DigitsState {
     pub solver: Solver,
     /// Its steps.
     pub steps: usize,
-    /// Part of the noise that it may draw, 0 to 1.
+    /// How much noise is drawn, as a part of the most that the sampler may draw: 0 to 1.
     pub stochasticity: f64,
     /// The scale of classifier-free guidance; 1 is none.
     pub guidance: f64,
-    /// The call that is looked at; 0 is before the first, and [`END`] after the last.
+    /// The call that is shown; 0 is before the first, and [`END`] after the last.
     pub call: usize,
     /// The radius of the brush, in pixels of a digit.
     pub brush: f32,
-    /// The digit of which a part is erased, once there is one.
+    /// The digit with an erased part, once there is one.
     pub region: Option<Region>,
     /// Strokes on a digit whose numbers are on their way to the host.
     strokes: Vec<Stroke>,
@@ -156,7 +156,7 @@ impl DigitsState {
         self.strokes.len() == 1
     }
 
-    /// Takes a digit to erase from, and erases what was drawn in the meantime. False for numbers that are no digit.
+    /// Takes a digit to erase from, and erases what was drawn in the meantime. Returns false for numbers that are no digit.
     pub fn take(&mut self, digit: &[f32]) -> bool {
         let strokes = std::mem::take(&mut self.strokes);
         let Some(mut region) = Region::of(digit) else { return false };
@@ -165,7 +165,7 @@ impl DigitsState {
         true
     }
 
-    /// Forgets the digit that was erased from: all is written anew.
+    /// Forgets the digit that was erased from: whole digits are written again.
     pub fn forget(&mut self) {
         self.region = None;
         self.drop_strokes();
@@ -176,15 +176,15 @@ impl DigitsState {
         self.strokes.clear();
     }
 
-    /// The call before which digits are seen, and the call whose clean digits are, of so many calls of which some are written:
-    /// digits that are not finished are seen as far as they are.
+    /// Returns the call before which digits are shown, and the call whose clean digits are shown: those of the chosen call, but
+    /// of no call beyond those that are written.
     #[must_use]
     pub fn seen(&self, calls: usize, written: usize) -> [usize; 2] {
         let call = self.call.min(calls).min(written);
         [call, call.min(calls.min(written).saturating_sub(1))]
     }
 
-    /// Looks at a call of so many.
+    /// Shows a call of so many; the last is [`END`].
     pub fn look_at(&mut self, call: usize, calls: usize) {
         self.call = if call >= calls { END } else { call };
     }
@@ -222,15 +222,15 @@ pub struct State {
     pub seed: u64,
     /// Which of [`PREDICTIONS`] have a column.
     pub shown: [bool; PREDICTIONS.len()],
-    /// True if time goes on by itself.
+    /// True if time plays.
     pub playing: bool,
-    /// The picture that is saved next.
+    /// The picture that is selected, to be saved or erased from.
     pub selected: Option<ImageId>,
-    /// The sampling view's own.
+    /// The choices of the sampling view.
     pub sampling: SamplingState,
-    /// The digits view's own.
+    /// The choices of the digits view.
     pub digits: DigitsState,
-    /// The last thing that there was to say.
+    /// The last message.
     pub message: Option<Message>,
 }
 
@@ -243,12 +243,12 @@ impl Default for State {
 /// Draws the built-in image once.
 static TEST_CARD: LazyLock<Arc<Picture>> = LazyLock::new(|| Arc::new(test_card(CARD[0], CARD[1])));
 static POSTERS: LazyLock<Arc<Set>> = LazyLock::new(|| {
-    // Nothing is opened, so nothing can go wrong; an empty set would only be dull.
+    // No file is opened, so nothing can go wrong; even an empty set would do no harm.
     Arc::new(Set::open(&[], SIDE).unwrap_or(Set { members: Vec::new(), side: SIDE }))
 });
 
 impl State {
-    /// The choices that a window begins with, of this picture.
+    /// The choices that a window begins with, for this picture.
     #[must_use]
     pub fn of(picture: Arc<Picture>, name: &str) -> Self {
         Self {
@@ -286,7 +286,7 @@ impl State {
         PREDICTIONS.into_iter().zip(self.shown).filter_map(|(quantity, shown)| shown.then_some(quantity)).collect()
     }
 
-    /// Scene of the plane's view.
+    /// Scene of the plane view.
     #[must_use]
     pub fn plane(&self) -> PlaneScene {
         PlaneScene {
@@ -335,7 +335,7 @@ impl State {
         }
     }
 
-    /// Makes the set of the source that is chosen, if it is another one.
+    /// Makes the set of the chosen source, if that has changed.
     pub fn renew_set(&mut self) {
         let source = self.sampling.source;
         if self.sampling.set.0 != source {
@@ -384,7 +384,7 @@ impl State {
         }
     }
 
-    /// Whoever has selected a sample means it at the call that is looked at; of digits no more calls can be than are written.
+    /// Moves a selected sample to the call that is shown; for digits, to no call beyond those that are written.
     pub fn follow_selection(&mut self, calls: usize, written: usize) {
         let last = calls.saturating_sub(1);
         let (sampled, [call, looked]) = (self.sampling.call, self.digits.seen(calls, written));
@@ -397,7 +397,7 @@ impl State {
         });
     }
 
-    /// Default file name of a picture.
+    /// Returns the default file name of a picture.
     #[must_use]
     pub fn file_name(&self, what: ImageId) -> String {
         let quantities = self.quantities();
@@ -418,7 +418,7 @@ impl State {
         }
     }
 
-    /// Takes a digit to erase from, once it has arrived; where it has not, or is none, the message says why.
+    /// Takes a digit to erase from. If it did not arrive, or is none, a message says why.
     pub fn take_digit(&mut self, picture: Result<Picture, String>) {
         let taken = picture.and_then(|picture| {
             // All colours of a digit are the same.
@@ -432,23 +432,23 @@ impl State {
         }
     }
 
-    /// The next seed.
+    /// Takes the next seed.
     pub fn another_seed(&mut self) {
         self.seed = self.seed.wrapping_add(1);
     }
 
-    /// Everything as at the beginning; the view and the picture stay.
+    /// Resets all choices but the view and the picture.
     pub fn reset(&mut self) {
         let fresh = Self::of(Arc::clone(&self.picture), &self.name);
         *self = Self { view: self.view, path: self.path.take(), ..fresh };
     }
 
-    /// Says that something went wrong.
+    /// Shows a message that something went wrong.
     pub fn alarm(&mut self, text: impl Into<String>) {
         self.message = Some(Message { text: text.into(), alarming: true });
     }
 
-    /// Says something.
+    /// Shows a message.
     pub fn say(&mut self, text: impl Into<String>) {
         self.message = Some(Message { text: text.into(), alarming: false });
     }

@@ -1,11 +1,11 @@
 //! Sampling on the GPU: a solver's steps around the ideal denoiser of a few pictures, and every sample on the way.
 //!
 //! **Theory.** What a perfectly trained network would answer about a finite set of pictures is known in closed form (see
-//! the crate `networks`), so any sampler can be watched without weights. An error, relative as in the plane, makes a real
-//! network of it.
+//! the crate `networks`), so any sampler can be watched without weights. With an error, relative as in the plane, it is like a
+//! real network.
 //!
 //! **Practice.** Calls are recorded as they are wanted, a few in a frame, and each leaves its sample and the clean sample
-//! that the network made of it in a history. Looking back and forth is a draw with another offset.
+//! that the network predicts in a history. Going back and forth is drawing with another offset.
 
 use crate::buffers::{ImageId, ImageSlice, floats, uploaded};
 use crate::course::{Buffers, Course};
@@ -21,10 +21,10 @@ use tweedie::table::Table;
 use tweedie::wgpu;
 use tweedie::{Context, Error, Loop, Quantity, Shape};
 
-/// Samples that are drawn side by side, where there is room.
+/// Samples that are shown side by side, where there is room.
 pub const SAMPLES: u32 = 4;
 
-/// Calls that are recorded in one frame, so that the window stays alive on any device.
+/// The most calls that are recorded in one frame, so that the window stays responsive on any device.
 pub const CALLS: usize = 4;
 
 /// The first stream of the network's errors: above those of any sampler's noise.
@@ -41,7 +41,7 @@ pub struct RunScene {
     pub solver: Solver,
     /// Its steps.
     pub steps: usize,
-    /// Amount of drawn noise, if that can be chosen.
+    /// The value of the sampler's option for drawn noise, if it has one.
     pub stochasticity: f64,
     /// Quantity that the network predicts.
     pub predicts: Quantity,
@@ -63,22 +63,22 @@ impl RunScene {
             && numbers(self) == numbers(other)
     }
 
-    /// The loop.
+    /// Makes the loop.
     ///
     /// # Errors
-    /// There is no such sampler.
+    /// The sampler does not exist with these choices.
     pub fn course(&self) -> Result<Course, Error> {
         self.solver.course(self.schedule, self.steps, self.stochasticity, self.strength, self.predicts)
     }
 
-    /// The picture that each of so many samples begins with, noised.
+    /// The pictures that so many samples begin with, before they are noised.
     fn pictures(&self, samples: u32) -> Vec<f32> {
         let (numbers, elements) = (self.set.numbers(), self.set.elements());
         numbers.chunks(elements.max(1)).cycle().take(samples as usize).flatten().copied().collect()
     }
 }
 
-/// Samples on their way, and the plans that lead them.
+/// Samples that are being generated, with their network and loop.
 #[derive(Debug)]
 pub struct Trajectory {
     scene: RunScene,
@@ -93,7 +93,7 @@ impl Trajectory {
     /// Makes the buffers and plans of a scene.
     ///
     /// # Errors
-    /// There is no such sampler, and whatever the plans find.
+    /// The sampler does not exist with these choices, or a plan cannot be made.
     pub fn new(context: &Context, queue: &wgpu::Queue, scene: &RunScene) -> Result<Self, Error> {
         let course = scene.course()?;
         let device = context.device();
@@ -130,10 +130,10 @@ impl Trajectory {
         self.scene.same(scene)
     }
 
-    /// Records calls until so many are done, but no more than [`CALLS`], and says how many dispatches that took.
+    /// Records calls until `wanted` are done, but at most [`CALLS`], and returns the number of dispatches.
     ///
     /// # Errors
-    /// Whatever the plans find.
+    /// A plan cannot be recorded.
     pub fn advance(&mut self, encoder: &mut wgpu::CommandEncoder, wanted: usize) -> Result<usize, Error> {
         let (network, err, recorded) = (&self.network, self.err.as_ref(), &self.recorded);
         let last = wanted.min(recorded.calls()).min(self.history.done() + CALLS);
@@ -164,7 +164,7 @@ impl Trajectory {
         self.history.shape().batch
     }
 
-    /// Finds the buffer of one of these pictures, if the trajectory has come so far: a sample before a call, or after the last.
+    /// Finds the buffer of one of these pictures, if the trajectory has got there: a sample before a call, or after the last.
     #[must_use]
     pub fn find(&self, what: ImageId) -> Option<ImageSlice> {
         let (buffer, offset) = match what {
@@ -180,7 +180,7 @@ impl Trajectory {
     }
 }
 
-/// The network's error: noise of its own in every call, in place.
+/// Plans the network's error, in place: other noise in every call.
 fn err(
     context: &Context,
     scene: &RunScene,

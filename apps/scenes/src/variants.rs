@@ -1,14 +1,15 @@
-//! Cuttings of one picture, for an ideal denoiser to know: alike enough to be hard to tell apart in noise.
+//! Crops of one picture, for an ideal denoiser to know: alike enough to be hard to tell apart in noise.
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, Rgb, RgbImage};
 use pictures::set::Member;
 use pictures::{Picture, Set};
 
-/// The side of a corner's cutting, as a part of the shorter side.
+/// The side of a corner's crop, as a part of the shorter side.
 const CORNER: f64 = 0.6;
 
-/// The whole middle, mirrored, upside down, in other colours, and its corners: eight squares of this side.
+/// Returns the middle of a picture, as it is, mirrored, upside down and in other colours, and its corners: eight squares of this
+/// side.
 #[must_use]
 pub fn variants(picture: &Picture, side: u32) -> Set {
     let whole = picture.to_rgb();

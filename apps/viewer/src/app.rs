@@ -1,4 +1,4 @@
-//! The window's content: panels, keys, time. It knows no window and no device, so it is tested without either.
+//! The window's content: panels, keys, time. It depends on no window and no device, so it is tested without either.
 
 use crate::brush::Brush;
 use crate::controls::{self, Action};
@@ -15,14 +15,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tweedie::Schedule;
 
-/// A command to the device's side.
+/// A command for the device's side of the viewer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Save a picture here.
+    /// Save this picture to this path.
     Save(ImageId, PathBuf),
-    /// Take a digit to erase from.
+    /// Read back this digit, to erase from it.
     Take(ImageId),
-    /// Destroy the device, to see that the window lives on.
+    /// Destroy the device, to see that the window survives it.
     LoseDevice,
 }
 
@@ -33,11 +33,11 @@ pub struct Viewer {
     pub state: State,
     /// Status of the device's side.
     pub status: Status,
-    /// The adapter, in words.
+    /// Description of the adapter.
     pub adapter: String,
     /// Position in time.
     pub playback: Playback,
-    /// Calls of the digits' network for a frame.
+    /// The number of calls of the digits' network that a frame may record.
     pub pace: Pace,
     brush: Brush,
     dialog: Option<Dialog>,
@@ -47,7 +47,7 @@ pub struct Viewer {
 /// The action of a key.
 type Act = fn(&mut Viewer);
 
-/// Actions of single keys. The arrow keys, which go by steps, are not among them.
+/// Actions of single keys, except the arrow keys, which move by steps.
 const KEYS: [(Key, Act); 10] = [
     (Key::Home, |viewer| viewer.playback.go(&mut viewer.state, i64::MIN / 2)),
     (Key::End, |viewer| viewer.playback.go(&mut viewer.state, i64::MAX / 2)),
@@ -62,7 +62,7 @@ const KEYS: [(Key, Act); 10] = [
 ];
 
 impl Viewer {
-    /// With these choices.
+    /// Creates the content with these choices.
     #[must_use]
     pub fn new(state: State) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Viewer {
         }
     }
 
-    /// A frame.
+    /// Lays out a frame, and acts on its input.
     pub fn ui(&mut self, ui: &mut Ui) {
         self.dropped(ui);
         self.keys(ui);
@@ -116,7 +116,7 @@ impl Viewer {
         self.commands.push(command);
     }
 
-    /// Returns whether there is any.
+    /// Returns whether commands are waiting.
     #[must_use]
     pub fn has_commands(&self) -> bool {
         !self.commands.is_empty()
@@ -126,11 +126,11 @@ impl Viewer {
         ui.horizontal(|ui| {
             let view = &mut self.state.view;
             ui.selectable_value(view, View::Plane, "Plane")
-                .on_hover_text("A picture, its targets, and what comes back (1).");
+                .on_hover_text("A picture, its training targets, and what is recovered from predictions (1).");
             ui.selectable_value(view, View::Sampling, "Sampling")
                 .on_hover_text("From noise to pictures, step by step (2).");
             ui.selectable_value(view, View::Digits, "Digits")
-                .on_hover_text("Handwriting by a trained network, whole or where it was erased (3).");
+                .on_hover_text("Digits by a trained network, whole or only where a part was erased (3).");
         });
         ui.separator();
     }
@@ -152,7 +152,7 @@ impl Viewer {
             View::Sampling | View::Digits => match self.course() {
                 Ok(course) => Some(course),
                 Err(why) => {
-                    ui.label(RichText::new(format!("There is no such sampler: {why}")).color(ALARM));
+                    ui.label(RichText::new(format!("This sampler cannot be used here: {why}")).color(ALARM));
                     return;
                 }
             },
@@ -185,15 +185,15 @@ impl Viewer {
         shown.clicked
     }
 
-    /// The schedule of the view.
+    /// Returns the schedule of the view.
     pub fn schedule(&mut self) -> Option<Arc<Schedule>> {
         self.playback.schedule(&mut self.state)
     }
 
-    /// The loop of the view, or why there is none.
+    /// Returns the loop of the view.
     ///
     /// # Errors
-    /// The reason, in words.
+    /// Why there is none, in words.
     pub fn course(&mut self) -> Result<Arc<Course>, String> {
         self.playback.course(&self.state)
     }
@@ -202,7 +202,7 @@ impl Viewer {
         ui.horizontal(|ui| {
             ui.menu_button(RichText::new(&self.adapter).color(DIM), |ui| {
                 let lose = ui.button("Lose this device");
-                if lose.on_hover_text("Destroy it, to see that the window lives on.").clicked() {
+                if lose.on_hover_text("Destroy the device, to see that the window survives it.").clicked() {
                     self.commands.push(Command::LoseDevice);
                 }
             });
@@ -236,7 +236,7 @@ impl Viewer {
         }
     }
 
-    /// Time goes on by itself: the timestep back and forth, the calls to their end.
+    /// Moves time on while it plays: the timestep back and forth, the calls to their end.
     fn play(&mut self, ui: &Ui) {
         let playing = self.state.playing;
         let seconds = f64::from(ui.input(|input| input.unstable_dt));

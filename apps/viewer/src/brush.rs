@@ -9,8 +9,8 @@ pub struct Brush {
 }
 
 impl Brush {
-    /// The lines that were drawn since the last frame, of strokes that began in this place of the window. All of the mouse's
-    /// way counts, also in a frame that was slow.
+    /// Returns the lines drawn since the last frame by strokes that began in this place of the window. The mouse's whole path
+    /// counts, even in a slow frame.
     pub fn lines(&mut self, ui: &Ui, place: Rect) -> Vec<[Pos2; 2]> {
         let is_here = |at: Pos2| place.contains(at) && ui.ctx().layer_id_at(at) == Some(ui.layer_id());
         let mut lines = Vec::new();

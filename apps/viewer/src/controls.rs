@@ -27,14 +27,14 @@ const BRUSHES: [f32; 2] = [0.5, 8.0];
 const VALUE: f32 = 74.0;
 const NAME: f32 = 56.0;
 
-/// The whole panel.
+/// Shows the panel, and returns the action that it asks for.
 pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
     let mut action = None;
     let state = &mut viewer.state;
     ui.spacing_mut().slider_width = ui.available_width() - VALUE;
     ui.spacing_mut().item_spacing.y = 6.0;
     ui.horizontal(|ui| {
-        if ui.button("Open…").on_hover_text("Open a PNG or JPEG (O). It may be dropped on the window, too.").clicked()
+        if ui.button("Open…").on_hover_text("Open a PNG or JPEG (O). You can also drop one on the window.").clicked()
         {
             action = Some(Action::Open);
         }
@@ -44,7 +44,7 @@ pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
         if save.on_disabled_hover_text("Click a picture to select it first.").clicked() {
             action = Some(Action::Save);
         }
-        if ui.button("Reset").on_hover_text("Everything as at the beginning; the picture stays (R).").clicked() {
+        if ui.button("Reset").on_hover_text("Back to the initial settings; the picture stays (R).").clicked() {
             state.reset();
         }
     });
@@ -54,7 +54,7 @@ pub fn show(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
         View::Plane | View::Sampling => schedule(ui, state),
         View::Digits => {
             let text = RichText::new("cosine, as in the networks' training").color(DIM);
-            ui.label(text).on_hover_text("A network knows the noise that it was trained on, and no other.");
+            ui.label(text).on_hover_text("A network works only with the noise schedule that it was trained on.");
         }
     }
     seed(ui, state);
@@ -108,7 +108,7 @@ fn plane(ui: &mut Ui, viewer: &mut Viewer) {
     let slider = Slider::new(&mut state.timestep, 0..=TIMESTEPS - 1);
     let response = ui.add(slider);
     named(&response, "timestep", &state.timestep.to_string());
-    response.on_hover_text("0 is the least noisy. Arrow keys move it, with Shift by 25; Home and End.");
+    response.on_hover_text("0 is the least noisy. Keys: arrows (with Shift by 25), Home and End.");
     if let Some(level) = level {
         let (alpha, sigma, log_snr) = (level.alpha(), level.sigma(), level.log_snr());
         let text = format!("alpha {alpha:.4}   sigma {sigma:.4}   log SNR {log_snr:.2}");
@@ -134,7 +134,7 @@ fn plane(ui: &mut Ui, viewer: &mut Viewer) {
     });
 }
 
-/// A menu, each choice with its name and what there is to say of it.
+/// Shows a menu. Each choice has a name, and a description as its tooltip.
 fn menu<T: Copy + PartialEq>(
     ui: &mut Ui,
     name: &str,
@@ -155,7 +155,7 @@ fn menu<T: Copy + PartialEq>(
     shown.response.on_hover_text(about);
 }
 
-/// A control with its name before it.
+/// Shows a control after its name.
 fn beside<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
     let row = ui.horizontal(|ui| {
         let left = Layout::left_to_right(Align::Center);
@@ -169,14 +169,14 @@ fn beside<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
     row.inner
 }
 
-/// The least strength of the slider, in percent: a step of twenty.
+/// The least strength of the slider, in percent: one step of twenty.
 const LEAST_STRENGTH: f64 = 5.0;
 
 fn error(ui: &mut Ui, value: &mut f64) {
     let mut percent = (*value * 100.0).round();
     let response = ui.add(Slider::new(&mut percent, 0.0..=100.0).suffix("%").fixed_decimals(0));
     named(&response, "error", &format!("{percent}"));
-    response.on_hover_text("Noise of this size against the root mean square of what is predicted: the same for all.");
+    response.on_hover_text("Noise of this size relative to the root mean square of the predicted quantity.");
     *value = percent / 100.0;
 }
 
@@ -195,11 +195,11 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     heading(ui, "Error of the network");
     error(ui, &mut state.sampling.error);
     ui.separator();
-    heading(ui, "What it knows");
+    heading(ui, "What the denoiser knows");
     ui.horizontal(|ui| {
         let source = &mut state.sampling.source;
-        ui.selectable_value(source, Source::Posters, "posters").on_hover_text("Six pictures that are brought along.");
-        ui.selectable_value(source, Source::Cuttings, "cuttings").on_hover_text("Eight cuttings of the open picture.");
+        ui.selectable_value(source, Source::Posters, "posters").on_hover_text("Six built-in pictures.");
+        ui.selectable_value(source, Source::Cuttings, "crops").on_hover_text("Eight crops of the open picture.");
     });
     state.renew_set();
     ui.separator();
@@ -207,27 +207,26 @@ fn sampling(ui: &mut Ui, viewer: &mut Viewer) {
     state.sampling.call = state.sampling.call.min(calls);
     let response = ui.add(Slider::new(&mut state.sampling.call, 0..=calls));
     named(&response, "call", &state.sampling.call.to_string());
-    response
-        .on_hover_text("Back and forth through the trajectory: arrow keys, Home and End. What was computed is kept.");
+    response.on_hover_text("Back and forth through the trajectory (arrows, Home and End). What was computed is kept.");
     ui.horizontal(|ui| {
         play(ui, viewer, "Sample, call by call (Space).");
-        if ui.button("To the end").on_hover_text("All calls (End).").clicked() {
+        if ui.button("To the end").on_hover_text("Make all calls (End).").clicked() {
             viewer.state.sampling.call = calls;
         }
     });
 }
 
-/// The part of the steps that is taken, from a noised picture on.
+/// Shows the strength: the part of the steps that is taken, from a noised picture on.
 fn strength(ui: &mut Ui, value: &mut f64) {
     let mut percent = (*value * 100.0).round();
     let slider = Slider::new(&mut percent, LEAST_STRENGTH..=100.0).suffix("%").fixed_decimals(0);
     let response = beside(ui, "strength", |ui| ui.add(slider));
     named(&response, "strength", &format!("{percent}"));
-    response.on_hover_text("100% begins with noise; less begins with pictures of the set that are noised so far.");
+    response.on_hover_text("100% begins with noise; less takes the last steps alone, from noised pictures of the set.");
     *value = percent / 100.0;
 }
 
-/// The menu of samplers, their steps, and the noise that one may draw.
+/// Shows the menu of samplers, their steps, and how much noise is drawn where that can be chosen.
 fn sampler(
     ui: &mut Ui,
     solvers: impl Iterator<Item = Solver>,
@@ -259,7 +258,7 @@ fn writing(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
             let text = class.map_or_else(|| "any".to_owned(), |class| class.to_string());
             let response = ui.selectable_value(&mut state.digits.class, class, text.as_str());
             named(&response, "class", &text);
-            response.on_hover_text("The digit that is written; any comes of the noise alone.");
+            response.on_hover_text("The digit to write; with `any`, the noise alone decides.");
         }
     });
     let guidance = Slider::new(&mut state.digits.guidance, 0.0..=MOST_GUIDANCE).fixed_decimals(1);
@@ -267,11 +266,11 @@ fn writing(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
     let response = beside(ui, "guidance", |ui| ui.add_enabled(able, guidance));
     named(&response, "guidance", &state.digits.guidance.to_string());
     response
-        .on_hover_text("The factor of the difference that the class makes: 1 is the network's own answer.")
-        .on_disabled_hover_text("Without a class there is nothing to guide to.");
+        .on_hover_text("The scale of classifier-free guidance: 1 is the network's own prediction.")
+        .on_disabled_hover_text("Guidance needs a class.");
     let response = beside(ui, "digits", |ui| ui.add(Slider::new(&mut state.digits.count, 1..=MOST_DIGITS)));
     named(&response, "digits", &state.digits.count.to_string());
-    response.on_hover_text("Digits side by side, each from noise of its own.");
+    response.on_hover_text("The number of digits side by side, each from different noise.");
     ui.separator();
     heading(ui, "Sampler");
     let DigitsState { solver, steps, stochasticity, .. } = &mut state.digits;
@@ -287,11 +286,11 @@ fn writing(ui: &mut Ui, viewer: &mut Viewer) -> Option<Action> {
     let mut call = state.digits.call.min(calls);
     let response = ui.add(Slider::new(&mut call, 0..=calls));
     named(&response, "call", &call.to_string());
-    response.on_hover_text("Back and forth through the calls: arrow keys, Home and End. What was computed is kept.");
+    response.on_hover_text("Back and forth through the calls (arrows, Home and End). What was computed is kept.");
     state.digits.look_at(call, calls);
     ui.horizontal(|ui| {
         play(ui, viewer, "Write, call by call (Space).");
-        if ui.button("To the end").on_hover_text("All calls (End).").clicked() {
+        if ui.button("To the end").on_hover_text("Make all calls (End).").clicked() {
             viewer.state.digits.call = END;
         }
     });
@@ -303,25 +302,25 @@ fn erasing(ui: &mut Ui, state: &mut State) -> Option<Action> {
     let [least, most] = BRUSHES;
     let response = beside(ui, "brush", |ui| ui.add(Slider::new(&mut state.digits.brush, least..=most).step_by(0.5)));
     named(&response, "brush", &state.digits.brush.to_string());
-    response.on_hover_text("The brush's radius in pixels. Drag over the digit at the foot of the window.");
+    response.on_hover_text("The brush's radius in pixels. Drag over the digit at the bottom of the window.");
     let mut action = None;
     ui.horizontal(|ui| {
         let able = matches!(state.selected, Some(ImageId::Digit(..) | ImageId::CleanDigit(..)));
         let take = ui.add_enabled(able, Button::new("Take"));
-        let take = take.on_hover_text("Erase from the digit that was clicked.");
+        let take = take.on_hover_text("Erase from the digit that you clicked.");
         if take.on_disabled_hover_text("Click a digit first.").clicked() {
             action = Some(Action::Take);
         }
         let forget = ui.add_enabled(state.digits.region.is_some(), Button::new("Forget"));
         let forget = forget.on_hover_text("Write whole digits again.");
-        if forget.on_disabled_hover_text("No digit is being erased from: drag over the one at the foot.").clicked() {
+        if forget.on_disabled_hover_text("Nothing is erased yet: drag over the digit at the bottom.").clicked() {
             state.digits.forget();
         }
     });
     action
 }
 
-/// Gives a control without a text of its own a name, for people who do not see it and for tests.
+/// Names a control that has no text of its own, for screen readers and tests.
 fn named(response: &eframe::egui::Response, name: &str, value: &str) {
     let label = format!("{name}: {value}");
     response.ctx.accesskit_node_builder(response.id, |node| node.set_label(label));

@@ -1,14 +1,14 @@
-//! The curves of a schedule, and where on them the window is.
+//! The curves of a schedule, with a mark at the timestep that is shown.
 
 use crate::gallery::DIM;
 use eframe::egui::{Color32, Rect, Ui, UiBuilder, vec2};
 use egui_plot::{Corner, Legend, Line, Plot, PlotPoints, Points, VLine};
 use tweedie::Schedule;
 
-/// Points of a curve: more than pixels would be waste.
+/// Points of a curve: more than one a pixel would be wasted.
 const POINTS: usize = 240;
 
-/// Room for the number under the right end of an axis, and for those before it.
+/// Room for the number under the right end of the x axis, and for the numbers of the y axis, in points.
 const RIGHT: f32 = 14.0;
 const LEFT: f32 = 26.0;
 

@@ -3,12 +3,12 @@
 use eframe::egui::{Id, Key, Modal, ScrollArea, TextEdit, Ui};
 use std::path::{Path, PathBuf};
 
-/// Result of a frame.
+/// What the user chose in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// Nothing yet.
     None,
-    /// Never mind.
+    /// The dialog was closed without a choice.
     Cancelled,
     /// Open this.
     Open(PathBuf),
@@ -33,18 +33,18 @@ struct Entry {
     is_folder: bool,
 }
 
-/// Entries of a folder that are listed; who has more types.
+/// The most entries of a folder that are listed; the path of any other has to be typed.
 const MOST_ENTRIES: usize = 2000;
 
 impl Dialog {
-    /// To open a picture, beginning beside this one.
+    /// A dialog that opens a picture, beginning in the folder of this one.
     #[must_use]
     pub fn open(near: Option<&Path>) -> Self {
         let folder = folder_of(near);
         Self { saves: false, path: String::new(), entries: list(&folder), folder, fresh: true }
     }
 
-    /// To save a picture under this name, beginning beside this one.
+    /// A dialog that saves a picture under this name, beginning in the folder of this one.
     #[must_use]
     pub fn save(near: Option<&Path>, name: &str) -> Self {
         let folder = folder_of(near);
@@ -52,7 +52,7 @@ impl Dialog {
         Self { saves: true, path, entries: list(&folder), folder, fresh: true }
     }
 
-    /// A frame of it.
+    /// Shows the dialog for a frame.
     pub fn show(&mut self, ui: &Ui) -> Choice {
         let mut choice = Choice::None;
         let modal = Modal::new(Id::unique("files")).show(ui.ctx(), |ui| {
@@ -97,7 +97,7 @@ impl Dialog {
         clicked
     }
 
-    /// A folder is entered; a file is the choice.
+    /// Enters a folder, or chooses a file.
     fn follow(&mut self, path: PathBuf) -> Choice {
         if !path.is_dir() {
             return if self.saves { Choice::Save(path) } else { Choice::Open(path) };
@@ -119,7 +119,7 @@ fn folder_of(near: Option<&Path>) -> PathBuf {
     folder.or_else(|| std::env::current_dir().ok()).unwrap_or_else(|| PathBuf::from("."))
 }
 
-/// Folders, then pictures, each by name. A folder that cannot be read is empty.
+/// Lists folders, then pictures, each sorted by name. A folder that cannot be read gives an empty list.
 fn list(folder: &Path) -> Vec<Entry> {
     let entry = |entry: std::fs::DirEntry| {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());

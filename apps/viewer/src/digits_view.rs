@@ -13,7 +13,7 @@ use ::digits::architecture::SIDE;
 use eframe::egui::{Rect, Ui, pos2};
 use tweedie::Schedule;
 
-/// The part of the height that is left for the digit to erase from, beside the curves.
+/// The part of the height that is left for the digit to erase from and the curves next to it.
 const FOOT: f32 = 0.38;
 
 /// The user's actions in a frame of the view.

@@ -10,17 +10,17 @@
 //! egui      draws what lies over them, submits, presents
 //! ```
 //!
-//! Nothing is read back, and no texture lies between: the fragment shader reads the tensor. wgpu sees in the encoder that
-//! the kernels write what the pass reads, and orders them.
+//! Nothing is read back, and no texture is needed: the fragment shader reads the tensor itself. wgpu sees in the encoder
+//! that the kernels write what the pass reads, and orders them.
 
 use crate::renderer::{Piece, Renderer, Request};
 use ::digits::Weights;
 use eframe::egui::{Context, PaintCallback, PaintCallbackInfo, Rect};
 use eframe::egui_wgpu::{self, CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
-use tweedie::wgpu; // the very wgpu of eframe: their types must be the same
+use tweedie::wgpu; // the same wgpu as eframe's: the types must be the same
 
-/// Describes the device. Compute shaders, and storage buffers in the fragment stage, are in WebGPU's default limits;
-/// the adapter's own let tensors be as large as it can bind.
+/// Describes the device. Compute shaders, and storage buffers in the fragment stage, are within WebGPU's default limits;
+/// the adapter's own limits allow tensors as large as it can bind.
 #[must_use]
 pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
     wgpu::DeviceDescriptor {
@@ -30,18 +30,18 @@ pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'sta
     }
 }
 
-/// Once, when the window opens: our side of the device moves in with egui's renderer, which hands it to each callback.
+/// Puts our renderer into egui's, which hands it to each callback. Called once, when the window opens.
 pub fn install(window: &RenderState) {
     let renderer = Renderer::new(&window.device, &window.queue, window.target_format, |it| Some(Weights::trained(it)));
     window.renderer.write().callback_resources.insert(renderer);
 }
 
-/// Between frames, where the window wants to know or ask something.
+/// Gives access to our renderer between frames; `None` before [`install`].
 pub fn with_renderer<T>(window: &RenderState, ask: impl FnOnce(&mut Renderer) -> T) -> Option<T> {
     window.renderer.write().callback_resources.get_mut::<Renderer>().map(ask)
 }
 
-/// In every frame: what to put into egui's shapes where pictures are to be seen. It has computed what they need.
+/// Returns the shape that shows these pieces, for every frame. Before it is painted, what the request asks for is computed.
 #[must_use]
 pub fn callback(egui: &Context, rect: Rect, request: Request, pieces: Vec<Piece>) -> PaintCallback {
     egui_wgpu::Callback::new_paint_callback(rect, Callback { egui: egui.clone(), request, pieces })

@@ -14,17 +14,17 @@ use eframe::egui::{
 pub const CAPTION: f32 = 20.0;
 const GAP: f32 = 10.0;
 
-/// The least part of its room that a picture fills for the sake of whole pixels.
+/// The least part of its room that a picture may be reduced to so that each of its pixels covers whole ones of the window.
 const LITTLE: f32 = 0.9;
 
-/// The colour of captions that name, of those that remark, and of what has gone wrong.
+/// The colours of names, of remarks, and of what has gone wrong.
 pub const BRIGHT: Color32 = Color32::from_rgb(236, 238, 245);
 pub const DIM: Color32 = Color32::from_rgb(150, 156, 176);
 pub const ALARM: Color32 = Color32::from_rgb(255, 128, 116);
 const SELECTED: Color32 = Color32::from_rgb(122, 200, 255);
 const FRAME: Color32 = Color32::from_rgb(58, 62, 80);
 
-/// A table of equal cells for pictures of one shape, as large as they fit.
+/// A table of equal cells for pictures of one shape, as large as the area allows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Table {
     area: Rect,
@@ -32,13 +32,13 @@ pub struct Table {
 }
 
 impl Table {
-    /// In this area, for pictures of this many pixels; `scale` is the window's pixels a point.
+    /// Lays out a table in this area, for pictures of this many pixels; `scale` is the window's pixels per point.
     pub fn new(area: Rect, columns: usize, rows: usize, size: [u32; 2], scale: f32) -> Self {
         let aspect = size[0] as f32 / size[1] as f32;
         let (columns, rows) = (columns.max(1) as f32, rows.max(1) as f32);
         let cell = vec2((area.width() - GAP * (columns - 1.0)) / columns, (area.height() - GAP * (rows - 1.0)) / rows);
         let width = cell.x.min((cell.y - CAPTION) * aspect).max(1.0);
-        // Whole pixels for each pixel, where that costs little: a tensor is seen as it is.
+        // Each pixel covers whole ones of the window where that costs little room, so that the tensor is seen as it is.
         let whole = (width * scale / size[0] as f32).floor() * size[0] as f32 / scale;
         let width = if whole >= LITTLE * width { whole } else { width };
         Self { area, picture: vec2(width, width / aspect) }
@@ -51,13 +51,13 @@ impl Table {
         Rect::from_min_size(corner, self.picture)
     }
 
-    /// Free space right of a cell in its row, captions included.
+    /// The space from this cell on to the right edge of the area, captions included.
     pub fn rest(&self, column: usize, row: usize) -> Rect {
         let place = self.place(column, row);
         Rect::from_min_max(pos2(place.left() + 8.0, place.top() - CAPTION), pos2(self.area.right(), place.bottom()))
     }
 
-    /// Top of the row with this index.
+    /// The top of the row with this index, below this many rows.
     pub fn below(&self, rows: usize) -> f32 {
         self.place(0, rows).top() - CAPTION
     }
@@ -75,14 +75,14 @@ pub struct Gallery<'a> {
 }
 
 impl<'a> Gallery<'a> {
-    /// On this area of the window.
+    /// Begins the pictures of a frame on this area of the window.
     pub fn new(ui: &'a Ui, area: Rect, selected: Option<ImageId>) -> Self {
         let area = area.round_to_pixels(ui.pixels_per_point());
         let behind = ui.painter().add(Shape::Noop);
         Self { ui, area, behind, pieces: Vec::new(), selected, clicked: None }
     }
 
-    /// Rows of pictures at their places in a table.
+    /// Adds rows of pictures at their places in a table.
     pub fn rows(&mut self, rows: &[Vec<Figure>], table: &Table) {
         for (row, figures) in rows.iter().enumerate() {
             for (column, figure) in figures.iter().enumerate() {
@@ -91,7 +91,7 @@ impl<'a> Gallery<'a> {
         }
     }
 
-    /// A picture, or an empty frame with the reason.
+    /// Adds a picture, or an empty frame that says why there is none.
     pub fn picture(&mut self, figure: &Figure, place: Rect) {
         if let Some(why) = &figure.missing {
             self.nothing(place, why);
@@ -105,7 +105,7 @@ impl<'a> Gallery<'a> {
         }
     }
 
-    /// A picture to draw on with a brush of this radius.
+    /// Adds a picture to draw on with a brush of this radius, in points.
     pub fn canvas(&mut self, figure: &Figure, place: Rect, radius: f32) {
         let place = self.piece(figure, place);
         let response = self.frame(place, false, figure).on_hover_cursor(CursorIcon::Crosshair);
@@ -114,7 +114,7 @@ impl<'a> Gallery<'a> {
         }
     }
 
-    /// Hangs a picture, on whole pixels of the window, and says where.
+    /// Adds a picture at whole pixels of the window, and returns its place.
     fn piece(&mut self, figure: &Figure, place: Rect) -> Rect {
         let place = place.round_to_pixels(self.ui.pixels_per_point());
         let corner = |at: Pos2| {
@@ -150,7 +150,7 @@ impl<'a> Gallery<'a> {
         response
     }
 
-    /// Hangs them all, and asks for what they show.
+    /// Draws all pictures, and requests what they show.
     pub fn hang(self, request: Request) {
         let callback = embed::callback(self.ui.ctx(), self.area, request, self.pieces);
         self.ui.painter().set(self.behind, Shape::Callback(callback));

@@ -1,18 +1,18 @@
 //! A window on the algebra of diffusion models: a picture, its noised form, what a network is trained to predict, and what
-//! comes back of a prediction that errs; every sampler at work, back and forth; and digits that a trained network writes,
-//! whole or where a part of one was erased with the mouse.
+//! is recovered from a prediction with an error; every sampler at work, back and forth; and digits that a trained network
+//! writes, whole or only where a part of one was erased with the mouse.
 //!
-//! Everything that is seen is computed by [`tweedie`]'s kernels on the window's own device, into storage buffers that the
-//! window's render pass draws from; see [`embed`]. Nothing is read back for a frame, and a frame in which nothing has
-//! changed computes nothing.
+//! Everything that is shown is computed by [`tweedie`]'s kernels on the window's own device, into storage buffers that the
+//! window's render pass draws from; see [`embed`]. Drawing needs no readback, and a frame in which nothing has changed
+//! computes nothing.
 //!
 //! ```text
 //! scenes (a crate)                                  what was chosen, and the kernels that compute it
-//! embed                                             how that lives in an egui window
+//! embed                                             its integration into an egui window
 //! app  controls  *_view  gallery  curves  dialog    the window's content
 //! brush                                             the mouse on a digit
-//! window  restart  test_log                         the window itself, the next one after a lost device, and what it says
-//!                                                   to tests
+//! window  restart  test_log                         the window itself, the next one after a lost device, and the log for
+//!                                                   tests
 //! ```
 
 pub mod app;

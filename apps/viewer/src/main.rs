@@ -10,9 +10,9 @@ use tweedie_viewer::window::{Options, run};
 
 /// A window on the algebra of diffusion models, on the GPU
 ///
-/// A picture, its noised form, the training targets, and what comes back of predictions that err; every sampler at work on
-/// an ideal denoiser, step by step, back and forth; and digits that a trained network writes, whole or where a part of one
-/// was erased. WGPU_BACKEND chooses an API (vulkan, metal, dx12, gl).
+/// A picture, its noised form, the training targets, and what is recovered from predictions with an error; every sampler at
+/// work on an ideal denoiser, step by step, back and forth; and digits that a trained network writes, whole or only where a
+/// part of one was erased. WGPU_BACKEND chooses an API (vulkan, metal, dx12, gl).
 ///
 /// Exit codes: 0 the window was closed, 2 wrong usage, 3 no window or no adapter.
 #[derive(Parser)]
@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE", hide = true)]
     trace: Option<PathBuf>,
 
-    /// Go on where a window had to stop: what it has written
+    /// Continue after a window that had to stop, with the state that it wrote
     #[arg(long, value_name = "JSON", hide = true)]
     resume: Option<String>,
 
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         state.view = View::Digits;
     }
     if let Some(image) = image {
-        state.open(&image); // a broken one is told in the window, which opens all the same
+        state.open(&image); // a broken file is reported in the window, which opens all the same
     }
     if let Some(restart) = resume.map(|text| Restart::read(&text)) {
         (options.place, options.brief) = (restart.place, restart.brief);
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The adapters that can compute, best first.
+/// Lists the adapters that can compute, best first.
 fn list() -> ExitCode {
     let adapters = pollster::block_on(headless::Gpu::adapters());
     for adapter in &adapters {

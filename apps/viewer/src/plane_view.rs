@@ -1,4 +1,4 @@
-//! The plane's view: one picture, its noised form, the targets, and what comes back from predictions that err.
+//! The plane view: one picture, its noised form, the targets, and what is recovered from predictions with an error.
 
 use crate::curves::curves;
 use crate::figures::{Figures, plane};
@@ -11,7 +11,7 @@ use tweedie::Schedule;
 /// Columns that the first row needs: the picture, its noised form, the curves.
 const LEAST_COLUMNS: usize = 3;
 
-/// Shows it, and says which picture was clicked.
+/// Shows the view, and returns the picture that was clicked.
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, status: &Status) -> Option<ImageId> {
     let area = ui.available_rect_before_wrap();
     let Figures { rows, request, marker, visited } = plane(state, schedule, status);

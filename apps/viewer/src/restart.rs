@@ -1,6 +1,6 @@
 //! Another window after one that had to stop: the same choices in a new process.
 //!
-//! The choices travel as one argument of the command line. Those that cannot be read there have their defaults.
+//! The choices are passed as one command line argument. Those that cannot be read from it get their defaults.
 
 use crate::digits::{self, MOST_DIGITS, MOST_GUIDANCE};
 use crate::region::Region;
@@ -13,22 +13,22 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-/// State of a window that survives it.
+/// The state of a window that the next one continues with.
 #[derive(Clone, Debug)]
 pub struct Restart {
     /// Choices of the user.
     pub state: State,
     /// Place on the screen.
     pub place: Option<Rect>,
-    /// Number of devices that were lost at once before.
+    /// Number of devices in a row before this one that were lost soon after their windows had opened.
     pub brief: u32,
 }
 
 impl Restart {
-    /// Opens the next window. On Unix this process becomes it; elsewhere it waits for it.
+    /// Opens the next window. On Unix it replaces this process; elsewhere this process waits for it.
     ///
     /// # Errors
-    /// The program cannot be started once more.
+    /// The program cannot be started again.
     pub fn go_on(&self, options: &Options) -> Result<(), String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
@@ -42,10 +42,10 @@ impl Restart {
         if options.lose_midway {
             command.arg("--lose-midway");
         }
-        become_it(&mut command).map_err(|error| format!("no other window can be opened: {error}"))
+        become_it(&mut command).map_err(|error| format!("cannot open another window: {error}"))
     }
 
-    /// As text.
+    /// Writes the state as text.
     #[must_use]
     pub fn write(&self) -> String {
         let State { sampling, .. } = &self.state;
@@ -75,7 +75,7 @@ impl Restart {
         .to_string()
     }
 
-    /// From text.
+    /// Reads the state from text. What cannot be read has its default.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let value: Value = serde_json::from_str(text).unwrap_or_default();

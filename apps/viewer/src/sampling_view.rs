@@ -1,4 +1,5 @@
-//! The sampling view: samples on their way from noise, what the network makes of them, and what it knows.
+//! The sampling view: samples on their way from noise, the clean samples that the network predicts, and the pictures that it
+//! knows.
 
 use crate::course::Course;
 use crate::curves::curves;
@@ -9,11 +10,11 @@ use crate::state::State;
 use eframe::egui::{Rect, Ui, pos2, vec2};
 use tweedie::Schedule;
 
-/// The least part of the height that is left for the set at the foot, beside the curves; and the set's part of the width.
+/// The least part of the height that is left for the set at the bottom and the curves; and the set's part of the width.
 const FOOT: f32 = 0.27;
 const SET: f32 = 0.5;
 
-/// Shows it, and says which picture was clicked.
+/// Shows the view, and returns the picture that was clicked.
 pub fn show(ui: &mut Ui, state: &State, schedule: &Schedule, course: &Course, status: &Status) -> Option<ImageId> {
     let area = ui.available_rect_before_wrap();
     let Figures { rows, request, marker, visited } = sampling(state, course, status);

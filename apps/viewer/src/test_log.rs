@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// State that the window adds to each record.
 pub type Account = Arc<Mutex<Value>>;
 
-/// Writes an account after each frame, each in the place of the last.
+/// Writes a record after each frame, which replaces the one before.
 #[derive(Debug)]
 pub struct TestLog {
     path: PathBuf,
@@ -17,7 +17,7 @@ pub struct TestLog {
 }
 
 impl TestLog {
-    /// Into this file.
+    /// Writes into this file.
     #[must_use]
     pub fn new(path: PathBuf, account: Account) -> Self {
         Self { path, account, frames: 0 }
@@ -49,7 +49,7 @@ impl Plugin for TestLog {
         self.frames += 1;
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let whole = json!({ "frame": self.frames, "state": account, "nodes": nodes.collect::<Vec<_>>() });
-        // Written beside and renamed, so that a reader never sees half of it. A test that gets none will say so.
+        // Written to another file and renamed, so that a reader never sees half of it. If that fails, the test finds no record.
         let beside = self.path.with_extension("part");
         let _ = std::fs::write(&beside, whole.to_string()).and_then(|()| std::fs::rename(&beside, &self.path));
     }

@@ -1,7 +1,7 @@
-//! The window, and what happens when its device is lost: another window, with a device of its own and all that was chosen.
+//! The window, and what happens when its device is lost: another window opens, with its own device and the same choices.
 //!
-//! A lost device takes eframe's renderer with it, which cannot be given another, and no driver promises much to a process
-//! that has lost one. So the window that finds its device lost draws nothing more and closes, and [`restart`](crate::restart)
+//! A lost device takes eframe's renderer with it, which cannot be given another device, and drivers promise little to a process
+//! that has lost one. So a window that finds its device lost draws nothing more and closes, and [`restart`](crate::restart)
 //! opens the next one in a process of its own.
 
 use crate::app::{Command, Viewer};
@@ -30,16 +30,16 @@ pub struct Options {
     pub trace: Option<PathBuf>,
     /// Place of the window before this one.
     pub place: Option<Rect>,
-    /// Number of devices that were lost at once before.
+    /// Number of devices in a row before this one that were lost soon after their windows had opened.
     pub brief: u32,
     /// When a device is to be lost, lose it within a frame instead of before one, for tests.
     pub lose_midway: bool,
 }
 
-/// A device that is lost sooner than this, again and again, is not worth another window.
+/// A device that is lost within this time of the window's opening counts towards [`MOST_BRIEF`].
 const BRIEF: Duration = Duration::from_secs(3);
 
-/// Most devices that may be lost at once.
+/// So many devices in a row that are lost that soon end the program.
 const MOST_BRIEF: u32 = 3;
 
 /// Time that a closed window waits for the last work of its device.
@@ -49,7 +49,7 @@ const LAST_WORK: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default)]
 struct Notice(Arc<Mutex<Option<String>>>);
 
-/// A window's place, and its device with what became of it: what is left of the window when it has closed.
+/// What is left of a window when it has closed: its place, its device, and why that was lost, if it was.
 #[derive(Debug, Default)]
 struct Remains {
     place: Option<Rect>,
@@ -75,14 +75,14 @@ impl Notice {
 /// Opens the window and returns when the user has closed it.
 ///
 /// # Errors
-/// No window or no device can be had.
+/// No window or no device is available, or devices are lost again and again.
 pub fn run(state: State, options: &Options) -> Result<(), String> {
     let begun = Instant::now();
     let (mut viewer, mut remains) = (Viewer::new(state), Remains { place: options.place, ..Remains::default() });
-    // Where a device is lost within a frame, egui's renderer panics over it.
+    // If the device is lost within a frame, egui's renderer panics.
     let outcome = catch_unwind(AssertUnwindSafe(|| open(&mut viewer, &mut remains, options)));
     if let Some((device, _)) = &remains.device {
-        // A lost one says so now, if it has not yet: once its last work has ended.
+        // A lost device reports it now at the latest: once its last work has ended.
         let _ = device.poll(wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) });
     }
     let Some(reason) = remains.lost.take() else {
@@ -90,22 +90,22 @@ pub fn run(state: State, options: &Options) -> Result<(), String> {
     };
     let brief = if begun.elapsed() < BRIEF { options.brief + 1 } else { 0 };
     if brief >= MOST_BRIEF {
-        return Err(format!("the GPU device is lost again and again: {reason}"));
+        return Err(format!("the GPU device keeps being lost: {reason}"));
     }
-    viewer.state.alarm(format!("The GPU device was lost ({reason}). The window goes on with another one."));
+    viewer.state.alarm(format!("The GPU device was lost ({reason}). The window continues with another one."));
     Restart { state: viewer.state, place: remains.place, brief }.go_on(options)
 }
 
 fn open(viewer: &mut Viewer, remains: &mut Remains, options: &Options) -> Result<(), String> {
     let mut native = eframe::NativeOptions {
         viewport: viewport(remains.place),
-        dithering: false, // it hides the steps of gradients, and there are none but in pictures
+        dithering: false, // it hides the steps of gradients, and only pictures have gradients here
         ..eframe::NativeOptions::default()
     };
     native.wgpu_options.wgpu_setup = setup(options.adapter.clone());
     let (usual, lost) = (Arc::clone(&native.wgpu_options.on_surface_status), remains.lost.clone());
     native.wgpu_options.on_surface_status = Arc::new(move |status| {
-        // A surface cannot be had back from a lost device.
+        // The surface of a lost device cannot be recovered.
         if lost.is_there() { SurfaceErrorAction::SkipFrame } else { usual(status) }
     });
     let create: eframe::AppCreator<'_> = Box::new(|creation| {
@@ -139,7 +139,7 @@ fn setup(wanted: Option<String>) -> WgpuSetup {
     setup.into()
 }
 
-/// The first adapter with this in its name, among those that can draw the window and compute.
+/// Returns the first adapter with this in its name, among those that can draw the window and compute.
 fn choose(
     adapters: &[wgpu::Adapter],
     surface: Option<&wgpu::Surface<'_>>,
@@ -158,7 +158,7 @@ fn choose(
     })
 }
 
-/// The reason for which a picture is on its way to the host.
+/// Why a picture is on its way to the host.
 #[derive(Debug)]
 enum Errand {
     /// It is to be saved here.
@@ -294,7 +294,7 @@ impl eframe::App for Session<'_> {
         if !self.lose_midway {
             self.run_errands(&window);
         }
-        // It never waits; it lets callbacks run: what has arrived, what was lost.
+        // This never waits; it runs the callbacks of readbacks that have arrived and of a device that was lost.
         let _ = window.device.poll(wgpu::PollType::Poll);
         if self.remains.lost.is_there() {
             ui.ctx().send_viewport_cmd(ViewportCommand::Close);

@@ -1,4 +1,4 @@
-//! The page while it is open: what was chosen, what is on the device, and the frames between them.
+//! The page while it is open: what was chosen, what is on the device, and its frames.
 
 use crate::dom::{self, Outcome, all, by_id, set, show, window, write};
 use crate::gallery::Gallery;
@@ -20,7 +20,7 @@ use web_sys::{Element, HtmlCanvasElement};
 /// Shared handle to the page: every listener holds one.
 pub type Shared = Rc<RefCell<App>>;
 
-/// The reason for which a picture is asked for.
+/// Why a picture is read back.
 #[derive(Clone, Debug)]
 pub enum Errand {
     /// It is to be saved as a file of this name.
@@ -46,13 +46,13 @@ pub struct App {
     pub checks: Progress,
     /// The device, while there is one.
     pub screen: Option<Screen>,
-    /// Pictures that are to be asked for, one at a time.
+    /// Pictures that are to be read back, one at a time.
     pub errands: Vec<(ImageId, Errand)>,
     /// The errand whose picture is on its way.
     errand: Option<Errand>,
-    /// The place of the brush on the digit, if it is down.
+    /// The place of the brush on the digit in its pixels, if it is down.
     pub brush: Option<[f32; 2]>,
-    /// Calls of the digits' network for a frame.
+    /// The number of calls of the digits' network that a frame may record.
     pace: Pace,
     /// When the first frame was drawn, in milliseconds since the page began to load.
     pub first_frame: Option<f64>,
@@ -61,15 +61,16 @@ pub struct App {
     /// True if a frame is on its way.
     pub asked: bool,
     drawn: Option<Curves>,
+    /// The time of the last frame, if time played then.
     before: Option<f64>,
-    /// When the last frame was.
+    /// The time of the last frame, in milliseconds.
     last: f64,
 }
 
-/// Content of the curves; a sampler by its calls.
+/// What the curves show: a view, a schedule, and the levels that a sampler visits.
 type Curves = (View, ScheduleChoice, Vec<[f64; 2]>);
 
-/// Asks the browser for a frame, if it has not been asked.
+/// Asks the browser for a frame, unless one is on its way.
 pub fn ask(app: &Shared) {
     if std::mem::replace(&mut app.borrow_mut().asked, true) {
         return;
@@ -87,7 +88,7 @@ pub fn ask(app: &Shared) {
 }
 
 impl App {
-    /// A frame; whether there is to be another one.
+    /// Makes a frame, and returns whether there is to be another one.
     fn frame(&mut self, now: f64) -> Outcome<bool> {
         self.asked = false;
         self.pass_time(now);
@@ -116,7 +117,7 @@ impl App {
         self.playback.frame(playing, &mut self.state, passed / 1e3);
     }
 
-    /// Lays out the figures of the view; returns nothing where there is no such sampler.
+    /// Lays out the figures of the view; returns `None` if the sampler does not exist with these choices.
     fn figures(&mut self) -> Outcome<Option<Figures>> {
         let Some(schedule) = self.playback.schedule(&mut self.state) else { return Ok(None) };
         let figures = match self.state.view {
@@ -130,7 +131,7 @@ impl App {
                     }
                 }
                 Err(why) => {
-                    self.trouble(&format!("There is no such sampler: {why}"))?;
+                    self.trouble(&format!("This sampler cannot be used here: {why}"))?;
                     return Ok(None);
                 }
             },
@@ -142,7 +143,7 @@ impl App {
         };
         let aspect = f64::from(width) / f64::from(height);
         if self.gallery.refresh(self.state.view.name(), &figures.rows, aspect, self.state.selected)? {
-            self.drawn = None; // the curves hang anew, and empty
+            self.drawn = None; // the curves are new, and empty
         }
         let curves = (self.state.view, self.state.schedule, figures.visited.clone());
         if self.drawn.as_ref() != Some(&curves) {
@@ -158,7 +159,7 @@ impl App {
         show("trouble", !text.is_empty())
     }
 
-    /// Draws a frame, if there is a device; whether another one is worth it.
+    /// Draws a frame, if there is a device, and returns whether another one is needed.
     fn draw(&mut self, figures: Option<&Figures>) -> Outcome<bool> {
         let canvas: HtmlCanvasElement = by_id("canvas")?;
         let Some(screen) = &mut self.screen else { return Ok(false) };
@@ -178,7 +179,7 @@ impl App {
         Ok(news)
     }
 
-    /// All that is not a picture.
+    /// Updates everything that is not a picture.
     fn refresh(&mut self) -> Outcome {
         controls::refresh(&self.state, &mut self.playback)?;
         let tab = if self.verifying { "verify" } else { self.state.view.name() };

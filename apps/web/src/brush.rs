@@ -10,7 +10,7 @@ use web_sys::{Element, PointerEvent};
 /// The frame of the digit to erase from.
 const CANVAS: &str = "#hall figure.canvas .frame";
 
-/// Goes down, if it is on the digit.
+/// Puts the brush down, if the pointer is on the digit.
 pub fn pressed(app: &Shared, event: &PointerEvent) -> Outcome {
     let element: Option<Element> = event.target().and_then(|target| target.dyn_into().ok());
     let is_here = element.is_some_and(|element| element.matches(CANVAS).unwrap_or(false));
@@ -22,7 +22,7 @@ pub fn pressed(app: &Shared, event: &PointerEvent) -> Outcome {
     Ok(())
 }
 
-/// Draws on if it is down.
+/// Draws on, if the brush is down.
 pub fn moved(app: &Shared, event: &PointerEvent) -> Outcome {
     let mut page = app.borrow_mut();
     if event.buttons() & 1 == 0 {
@@ -40,7 +40,7 @@ pub fn moved(app: &Shared, event: &PointerEvent) -> Outcome {
     Ok(())
 }
 
-/// The place on the digit, in its pixels.
+/// Returns the pointer's place on the digit, in its pixels.
 fn pixel(event: &PointerEvent) -> Outcome<Option<[f32; 2]>> {
     let Some(frame) = all(CANVAS)?.into_iter().next() else { return Ok(None) };
     let place = frame.get_bounding_client_rect();

@@ -15,7 +15,7 @@ struct Control {
     id: &'static str,
     get: fn(&State) -> String,
     set: fn(&mut State, &str),
-    /// Unit of the number that is told beside it, in the element `ID-text`.
+    /// Unit of the number that is shown next to it, in the element `ID-text`.
     unit: Option<&'static str>,
 }
 
@@ -95,7 +95,7 @@ const fn control(
     Control { id, get, set, unit }
 }
 
-/// Ignores text that is not a number or is out of range.
+/// Parses a text into a value; leaves the value where the text is not one of its type.
 fn put<T: std::str::FromStr>(text: &str, into: &mut T) {
     if let Ok(value) = text.parse() {
         *into = value;
@@ -159,7 +159,7 @@ fn options<'a>(id: &str, entries: impl Iterator<Item = (&'a str, &'a str)>) -> O
     Ok(())
 }
 
-/// A control was changed by the user.
+/// Takes the value of a control that the user has changed.
 pub fn changed(state: &mut State, element: &Element) {
     let id = element.id();
     let value = value_of(element);
@@ -197,7 +197,7 @@ fn set_value(element: &Element, value: &str) {
     }
 }
 
-/// Shows the choices in all controls, whoever made them.
+/// Shows the choices in all controls, however they were made.
 pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
     let calls = playback.calls(state);
     for id in ["call", "written"] {
@@ -210,7 +210,7 @@ pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
         let typing = control.id == "seed" && focused.as_deref() == Some("seed");
         let value = (control.get)(state);
         if !typing {
-            set_value(&element, &value); // whoever types is not interrupted
+            set_value(&element, &value); // typing is not interrupted
         }
         if let Some(unit) = control.unit {
             write(&by_id::<Element>(&format!("{}-text", control.id))?, &(value + unit));
@@ -237,7 +237,7 @@ pub fn refresh(state: &State, playback: &mut Playback) -> Outcome {
     set(&by_id("controls")?, "data-view", state.view.name())
 }
 
-/// The slider of a sampler's drawn noise, where it has one.
+/// Shows the slider of a sampler's drawn noise, if it has one.
 fn noise(prefix: &str, solver: Solver, part: f64) -> Outcome {
     let id = |name: &str| format!("{prefix}stochasticity-{name}");
     let option = solver.stochasticity();

@@ -1,18 +1,18 @@
-//! The curves of a schedule, and where on them the page is: a drawing in SVG.
+//! The curves of a schedule, with a mark at the timestep that is shown: a drawing in SVG.
 
 use crate::dom::{Outcome, by_id, document, set};
 use std::fmt::Write as _;
 use tweedie::Schedule;
 use web_sys::Element;
 
-/// Points of a curve: more than pixels would be waste.
+/// Points of a curve: more than one a pixel would be wasted.
 const POINTS: usize = 200;
 
-/// The size of each of both panels, in the drawing's own units.
+/// The size of each of the two panels, in the drawing's own units.
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 100.0;
 
-/// The log SNRs that the lower panel shows; beyond, a schedule is all picture or all noise.
+/// The largest log SNR that the lower panel shows, of either sign; beyond it, a sample is all picture or all noise.
 const LOG_SNR: f64 = 12.0;
 
 /// An empty drawing for the document.
@@ -59,7 +59,7 @@ pub fn draw(schedule: &Schedule, visited: &[[f64; 2]]) -> Outcome {
     Ok(())
 }
 
-/// Moves the line that says which timestep is seen.
+/// Moves the line at the timestep that is shown.
 pub fn mark(timestep: f64, last: f64) -> Outcome {
     set(&by_id("marker")?, "d", &format!("M{:.2} 0V{}", timestep / last * WIDTH, 2.0 * HEIGHT + 8.0))
 }

@@ -1,4 +1,4 @@
-//! The document, as far as this page asks for it. What the HTML lacks is an error that names it.
+//! Access to the document. An element that the HTML lacks is an error that names it.
 
 use std::fmt::Display;
 use wasm_bindgen::closure::Closure;
@@ -25,7 +25,7 @@ pub fn document() -> Outcome<Document> {
 /// The element with this id.
 pub fn by_id<T: JsCast>(id: &str) -> Outcome<T> {
     let found = document()?.get_element_by_id(id);
-    found.and_then(|element| element.dyn_into().ok()).ok_or_else(|| failure(format!("expected another #{id}")))
+    found.and_then(|element| element.dyn_into().ok()).ok_or_else(|| failure(format!("no element #{id} of this kind")))
 }
 
 /// All elements that a selector finds.
@@ -34,26 +34,26 @@ pub fn all(selector: &str) -> Outcome<Vec<Element>> {
     Ok((0..nodes.length()).filter_map(|index| nodes.get(index)?.dyn_into().ok()).collect())
 }
 
-/// Returns whether an element is shown.
+/// Shows or hides an element.
 pub fn show(id: &str, shown: bool) -> Outcome {
     let element: Element = by_id(id)?;
     if shown { element.remove_attribute("hidden") } else { element.set_attribute("hidden", "") }
 }
 
-/// Writes a text where it is not there already: to write it again would cost a layout.
+/// Sets the text of an element, if it is another one: to set the same again would cost a layout.
 pub fn write(element: &Element, text: &str) {
     if element.text_content().as_deref() != Some(text) {
         element.set_text_content(Some(text));
     }
 }
 
-/// The same for an attribute.
+/// Sets an attribute of an element, if it is another one.
 pub fn set(element: &Element, name: &str, value: &str) -> Outcome {
     if element.get_attribute(name).as_deref() == Some(value) { Ok(()) } else { element.set_attribute(name, value) }
 }
 
-/// Calls this with every event of a name, as long as the page lives. Errors go to the console. One event may bring about
-/// another of its kind, so it changes nothing that it owns.
+/// Calls `heard` with every event of this name for as long as the page lives. Errors go to the console. An event may cause
+/// another of its kind while it is handled, so `heard` is no `FnMut`.
 pub fn listen<E: FromWasmAbi + 'static>(
     target: &impl AsRef<EventTarget>,
     name: &str,

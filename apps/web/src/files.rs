@@ -1,4 +1,4 @@
-//! Pictures that the user brings along, and those that are taken home.
+//! Pictures that the user opens, and those that the user saves.
 
 use crate::app::{Shared, ask};
 use crate::dom::{Outcome, document};
@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, File, HtmlAnchorElement, Url};
 
-/// The largest file that is read, in bytes. Photographs have a tenth of it.
+/// The largest file that is read, in bytes. Photographs have a tenth of that.
 const MOST_BYTES: f64 = 256.0 * 1024.0 * 1024.0;
 
 /// Opens a file, which takes a while. If that fails the old picture stays, and the message says why.
@@ -30,7 +30,7 @@ pub async fn open(app: &Shared, file: File) {
 /// Hands a picture to the browser as a PNG to be saved.
 pub fn save(picture: &Picture, name: &str) -> Result<(), String> {
     let bytes = picture::png(&picture.to_rgb()).map_err(|error| format!("{error:#}"))?;
-    hand_over(&bytes, name).map_err(|error| format!("The browser did not take the picture: {error:?}"))
+    hand_over(&bytes, name).map_err(|error| format!("The browser could not save the picture: {error:?}"))
 }
 
 fn hand_over(bytes: &[u8], name: &str) -> Outcome {

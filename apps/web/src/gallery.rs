@@ -17,8 +17,8 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// Shows these rows: new figures where there are others than before, new words where these have changed. Returns whether the
-    /// figures are new, and the curves beside them.
+    /// Shows these rows: makes new figures if their number has changed, else updates the texts that have. Returns whether the
+    /// figures, and the curves next to them, are new.
     ///
     /// `aspect` is the width of the pictures of all rows over their height.
     pub fn refresh(
@@ -42,12 +42,12 @@ impl Gallery {
         Ok(is_new)
     }
 
-    /// Number of columns of the larger rows; the last row of the samplers' view is one of thumbnails.
+    /// Number of columns of the larger rows; the last row of the sampling view is one of thumbnails.
     fn columns(&self) -> usize {
         if self.view == "plane" { self.rows.iter().copied().fold(3, usize::max) } else { self.rows[0].max(1) }
     }
 
-    /// Positions of the pictures on a canvas of this size in pixels, `ratio` for each of the page's.
+    /// Positions of the pictures on a canvas of this size in pixels, of which a CSS pixel has `ratio`.
     pub fn pieces(&self, canvas: &Element, size: [u32; 2], ratio: f64) -> Outcome<Vec<Piece>> {
         let whole = canvas.get_bounding_client_rect();
         let piece = |(frame, figure): (&Element, &Figure)| {
@@ -70,7 +70,7 @@ impl Gallery {
         self.figures.iter().find(|figure| figure.is_canvas).map(|figure| figure.what)
     }
 
-    /// The picture that was clicked, if one was; that which is drawn on is not chosen.
+    /// The picture that was clicked, if one was; the one to draw on cannot be selected.
     pub fn clicked(&self, target: &Element) -> Option<ImageId> {
         let figure = target.closest("figure[data-index]").ok()??;
         let index: usize = figure.get_attribute("data-index")?.parse().ok()?;
@@ -83,7 +83,7 @@ fn build(view: &str, rows: &[usize]) -> Outcome {
     let hall: Element = by_id("hall")?;
     hall.set_inner_html("");
     let mut index = 0;
-    // The curves stand where there is room: beside the picture, or beside what the denoiser knows.
+    // The curves stand where there is room: next to the picture, to what the denoiser knows, or to the digit to erase from.
     let beside = if view == "plane" { 0 } else { rows.len().saturating_sub(1) };
     for (row, &count) in rows.iter().enumerate() {
         let line = document()?.create_element("div")?;

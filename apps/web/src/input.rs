@@ -1,5 +1,5 @@
-//! Input of the user: controls, buttons, keys, files that are dropped. A listener for each kind of event, on the whole
-//! document, so that figures may come and go.
+//! The user's input: controls, buttons, keys, files that are dropped. Each kind of event has a listener on the whole document,
+//! so that figures may come and go.
 
 use crate::app::{App, Errand, Shared, ask};
 use crate::dom::{Outcome, by_id, document, listen, set};
@@ -15,7 +15,7 @@ use web_sys::{
     HtmlSelectElement, KeyboardEvent, PointerEvent, ResizeObserver,
 };
 
-/// Distance that an arrow key goes with Shift.
+/// Steps of an arrow key with Shift.
 const FAR: i64 = 25;
 
 /// Begins to listen.
@@ -56,7 +56,7 @@ pub fn begin(app: &Shared) -> Outcome {
     Ok(())
 }
 
-/// Listens to a target, with the page at hand.
+/// Listens to a target, with access to the page.
 fn on<E: FromWasmAbi + 'static>(
     app: &Shared,
     target: &impl AsRef<EventTarget>,
@@ -110,7 +110,7 @@ fn clicked(app: &Shared, element: &Element) -> Outcome {
     Ok(())
 }
 
-/// Action of a button or a key.
+/// Carries out the action of a button or a key.
 fn act(app: &Shared, what: &str) -> Outcome {
     match what {
         "open" => return by_id::<HtmlElement>("file").map(|input| input.click()),

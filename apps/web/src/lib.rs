@@ -1,8 +1,8 @@
-//! tweedie in a web page: the demo with sliders, samplers at work, digits that a network writes, and every check of
+//! tweedie in a web page: the demo with sliders, samplers at work, digits that a network writes, and the checks of
 //! `tweedie verify`, on WebGPU.
 //!
-//! **Theory.** The page shows what the native viewer shows, and shares with it all but the surroundings (the crate
-//! `scenes`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
+//! **Theory.** The page shows what the native viewer shows, and shares everything with it but what surrounds the pictures (the
+//! crate `scenes`). The library runs in a browser as it does elsewhere: it records into the page's encoders on the page's device.
 //!
 //! **Practice.** `cargo web` builds and serves it.
 //!
@@ -43,7 +43,7 @@ thread_local! {
     static APP: RefCell<Option<Shared>> = const { RefCell::new(None) };
 }
 
-/// The page, for whoever has not been handed it.
+/// The page, for functions that JavaScript calls.
 fn shared() -> Outcome<Shared> {
     APP.with(|app| app.borrow().clone()).ok_or_else(|| failure("expected a page that has started"))
 }

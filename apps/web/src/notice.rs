@@ -10,7 +10,7 @@ fn put(title: &str, text: &str, again: bool) -> Outcome {
     show("notice", true)
 }
 
-/// The browser has no WebGPU.
+/// Says that the browser has no WebGPU.
 pub fn no_webgpu() -> Outcome {
     let text = "This page computes on the GPU through WebGPU, which this browser does not offer here. Current versions of \
                 Chrome, Edge, Firefox and Safari do, on pages that come from https or from this machine; on some systems \
@@ -18,22 +18,22 @@ pub fn no_webgpu() -> Outcome {
     put("No WebGPU", text, false)
 }
 
-/// It has, and gives no device.
+/// Says that the browser has WebGPU, but gives no device.
 pub fn no_device(why: &str) -> Outcome {
     put("No GPU device", &format!("The browser offers WebGPU, but gave no device: {why}"), true)
 }
 
-/// The device is gone.
+/// Says that the device is lost.
 pub fn lost(why: &str) -> Outcome {
-    put("The GPU device was lost", &format!("{why} What you have chosen is kept."), true)
+    put("The GPU device was lost", &format!("{why} Your choices are kept."), true)
 }
 
-/// A mistake of ours.
+/// Says that the program has panicked.
 pub fn failed(why: &str) -> Outcome {
-    put("The page has failed", &format!("{why} Please load it again."), false)
+    put("The page has failed", &format!("{why} Please reload it."), false)
 }
 
-/// All is well again.
+/// Takes the notice away.
 pub fn clear() -> Outcome {
     show("notice", false)
 }

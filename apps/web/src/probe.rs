@@ -1,4 +1,4 @@
-//! State of the page for programs: tests ask for it, and a console may. `start.js` offers it as `window.tweedie`.
+//! The state of the page for programs: for tests, and for a console. `start.js` offers it as `window.tweedie`.
 
 use crate::dom::{Outcome, failure};
 use crate::screen::Screen;
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-/// Returns choices and results as an object of plain values.
+/// Returns the choices and the results as an object of plain values.
 ///
 /// # Errors
 /// Before the page has started.
@@ -50,8 +50,8 @@ pub fn account() -> Outcome<Object> {
     Ok(object)
 }
 
-/// The numbers of a picture as they are on the device: `x0`, `x_t`, `target N`, `prediction N`, `recovered N` with the
-/// column, `sample N CALL` and `preview N CALL`, `digit N CALL` and `clean N CALL`.
+/// Returns the numbers of a picture as they are on the device: of `x0`, `x_t`, `target N`, `prediction N` and `recovered N`, where
+/// `N` is the column, or of `sample N CALL`, `preview N CALL`, `digit N CALL` and `clean N CALL`.
 ///
 /// # Errors
 /// If there is no such picture now, or no device.

@@ -1,8 +1,8 @@
 //! Integrates tweedie into a web page. This file is all that it takes.
 //!
 //! The page's canvas makes a surface, WebGPU a device for it, and tweedie is given that device. A frame is one encoder and
-//! one submit: tweedie's kernels write storage buffers, a render pass draws from them onto the canvas. No code of the library
-//! knows that it runs in a browser, and nothing waits: the device is `await`ed, and what is read back has arrived or not.
+//! one submit: tweedie's kernels write storage buffers, a render pass draws from them onto the canvas. The library's code is the
+//! same as outside a browser, and nothing blocks: the device is `await`ed, and what is read back has arrived or not.
 
 use crate::dom::{Outcome, failure};
 use crate::weights;
@@ -20,14 +20,14 @@ const BACKGROUND: wgpu::Color = wgpu::Color { r: 19.0 / 255.0, g: 21.0 / 255.0, 
 pub struct Screen {
     /// The device.
     pub gpu: Rc<Gpu>,
-    /// Pictures on it.
+    /// What is drawn with it.
     pub renderer: Renderer,
     surface: wgpu::Surface<'static>,
     config: wgpu::SurfaceConfiguration,
 }
 
 impl Screen {
-    /// Asks the browser for a device. Whoever awaits the other end is told when it is lost, and why.
+    /// Asks the browser for a device. The receiver gets the reason when the device is lost.
     pub async fn open(canvas: HtmlCanvasElement) -> Outcome<(Self, OneshotReceiver<String>)> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::BROWSER_WEBGPU,
@@ -52,7 +52,7 @@ impl Screen {
         Ok((Self { gpu: Rc::new(gpu), renderer, surface, config }, lost))
     }
 
-    /// The adapter, in words; most browsers keep its name to themselves.
+    /// The adapter's name; most browsers do not tell it.
     pub fn name(&self) -> &str {
         let name = self.gpu.info.name.trim();
         if name.is_empty() { "WebGPU, adapter not named" } else { name }
@@ -63,7 +63,7 @@ impl Screen {
         self.gpu.device.limits().max_texture_dimension_2d
     }
 
-    /// A frame on a canvas of this size in pixels; whether another one is worth it.
+    /// Draws a frame on a canvas of this size in pixels, and returns whether another one is needed.
     pub fn draw(&mut self, size: [u32; 2], request: Option<&Request>, pieces: &[Piece]) -> bool {
         if [self.config.width, self.config.height] != size {
             [self.config.width, self.config.height] = size;
@@ -98,7 +98,7 @@ fn surface(instance: &wgpu::Instance, canvas: HtmlCanvasElement) -> Outcome<wgpu
     instance.create_surface(wgpu::SurfaceTarget::Canvas(canvas)).map_err(failure)
 }
 
-/// Elsewhere this crate is only compiled, for the lints' sake.
+/// Elsewhere this crate is only compiled, for the lints.
 #[cfg(not(target_family = "wasm"))]
 fn surface(_: &wgpu::Instance, _: HtmlCanvasElement) -> Outcome<wgpu::Surface<'static>> {
     Err(failure("expected a browser"))

@@ -12,19 +12,19 @@ use web_sys::{Element, HtmlButtonElement, HtmlInputElement};
 /// Results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// True if checks are being made.
+    /// True while checks are made.
     pub running: bool,
-    /// The checks that there are.
+    /// Number of all checks.
     pub total: usize,
-    /// Those that were made.
+    /// Checks that were made.
     pub done: usize,
-    /// Those that were out of their bound.
+    /// Checks whose error exceeded its bound.
     pub failed: usize,
     /// The elements that were compared.
     pub elements: u64,
     /// The largest error of a check that passed, as a fraction of its bound.
     pub worst: f64,
-    /// Milliseconds.
+    /// The time of the run so far, in milliseconds.
     pub time: f64,
     /// Why the run ended early.
     pub trouble: Option<String>,
@@ -48,16 +48,16 @@ impl Progress {
         if let Some(trouble) = &self.trouble {
             format!("stopped after {done} of {total} checks: {trouble}")
         } else if self.running {
-            format!("{done} of {total} checks, {failed} out of their bound, {seconds:.0} s")
+            format!("{done} of {total} checks done, {failed} failed, {seconds:.0} s")
         } else if *failed > 0 {
-            format!("{failed} of {total} checks are out of their bound ({elements} elements, {seconds:.1} s)")
+            format!("{failed} of {total} checks failed ({elements} elements, {seconds:.1} s)")
         } else {
             format!("all {total} checks passed ({elements} elements, at most {worst:.3} of the bound, {seconds:.1} s)")
         }
     }
 }
 
-/// Runs all checks, showing each as it is made. The page stays alive meanwhile; a second run begins after the first.
+/// Runs all checks, and shows each as it is made; the page stays responsive. Does nothing while another run is in progress.
 pub async fn run(app: &Shared) -> Outcome {
     if app.borrow().checks.running {
         return Ok(());
@@ -114,7 +114,7 @@ fn enter(check: &Check, comparison: &Comparison) -> Outcome {
     by_id::<Element>("findings")?.append_child(&row).map(|_| ())
 }
 
-/// Shows how far the run is.
+/// Shows the progress of the run.
 pub fn refresh(progress: &Progress) -> Outcome {
     let Progress { running, total, done, failed, .. } = *progress;
     by_id::<HtmlButtonElement>("run")?.set_disabled(running);

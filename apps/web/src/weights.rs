@@ -1,4 +1,4 @@
-//! The weights of the digits' networks: files beside the page, each fetched when it is first asked for.
+//! The weights of the digits' networks: files in the page's folder, each fetched when it is first asked for.
 
 use crate::dom::window;
 use digits::{DigitsError, PREDICTIONS, Weights};
@@ -9,14 +9,14 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::Response;
 
-/// A file that was asked for: `None` while it is on its way, then its bytes or the reason for which there are none.
+/// A file that was asked for: `None` while it is on its way, then its bytes or the reason why there are none.
 type File = Option<Result<Vec<u8>, String>>;
 
 thread_local! {
     static FILES: RefCell<HashMap<&'static str, File>> = RefCell::new(HashMap::new());
 }
 
-/// The weights for a prediction, once they have arrived.
+/// Returns the weights for a prediction, once they have arrived.
 pub fn source(prediction: Quantity) -> Option<Result<Weights, DigitsError>> {
     let known = PREDICTIONS.into_iter().find(|known| *known == prediction);
     let Some(name) = known.map(Quantity::name) else {

@@ -78,13 +78,13 @@ fn menus_choose() {
     click(&mut window, "Sampling");
     click(&mut window, "predicts: v");
     click(&mut window, "epsilon");
-    // Epsilon says nothing where no signal is left: the window says so, and lives on.
-    assert!(window.query_by_label_contains("There is no such sampler").is_some());
+    // Epsilon says nothing where no signal is left: the window says so, and works on.
+    assert!(window.query_by_label_contains("This sampler cannot be used here").is_some());
     click(&mut window, "zero terminal SNR");
-    assert!(window.query_by_label_contains("There is no such sampler").is_none());
+    assert!(window.query_by_label_contains("This sampler cannot be used here").is_none());
     click(&mut window, "sampler: ddim");
     click(&mut window, "heun");
-    click(&mut window, "cuttings");
+    click(&mut window, "crops");
     window.get_by_label_contains("upside down");
     click(&mut window, "To the end");
     assert_eq!(window.state().state.sampling.call, 2 * 20 - 1, "two calls a step, but for the last");
@@ -197,7 +197,7 @@ fn digits_have_their_choices() {
     press(&mut window, Key::Space);
     window.run_steps(200);
     assert_eq!((window.state().state.digits.call, window.state().state.playing), (END, false));
-    // What is clicked is the digit of the call that is seen, and can be taken.
+    // A click selects the digit of the call that is shown, which can then be taken.
     window.state_mut().status.written = 10;
     window.run_steps(1);
     click(&mut window, "x0 2 call 10");
@@ -247,7 +247,7 @@ fn a_brush_erases() {
     window.run_steps(1);
     let second = erased(&window);
     assert!(second > first + 60, "{second}");
-    // A stroke that begins elsewhere is none, and neither is one after the button.
+    // A stroke that begins elsewhere does not count, nor does the mouse's path after the button is up.
     window.event(button(at(1.2, 0.7), true));
     window.event(Event::PointerMoved(at(0.5, 0.7)));
     window.event(button(at(0.5, 0.7), false));

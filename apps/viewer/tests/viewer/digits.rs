@@ -43,7 +43,7 @@ fn write(harness: &Harness, renderer: &mut Renderer, scene: &DigitsScene, most: 
     let calls = calls(scene);
     harness.frame(renderer, &request(scene, calls, most));
     while renderer.look().written < calls {
-        assert!(harness.frame(renderer, &request(scene, calls, most)) > 0, "a frame that brings nothing on");
+        assert!(harness.frame(renderer, &request(scene, calls, most)) > 0, "a frame without progress");
     }
     assert_eq!(renderer.look().trouble, None);
     (0..scene.count).map(|digit| harness.read(renderer, ImageId::Digit(digit, calls))).collect()
@@ -105,8 +105,8 @@ fn the_loop_is_the_library_s(harness: &Harness) {
     }
 }
 
-/// The least part of a digit that is black or white, and the parts of it that can be ink. Noise has less of the first and more
-/// of the second, an empty picture has no ink.
+/// The least part of a digit that is black or white, and the least and the largest part of it that is ink. Noise has less of
+/// the first and more of the second, an empty picture has no ink.
 const DECIDED: f64 = 0.7;
 const INK: f64 = 0.03;
 const MOST_INK: f64 = 0.4;
@@ -128,7 +128,7 @@ fn every_solver_writes_a_digit(harness: &Harness) {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// A digit of class 3 and the lower half of it erased.
+/// A digit of class 3 with its lower half erased.
 fn half_erased(harness: &Harness, renderer: &mut Renderer) -> Region {
     let digit = &write(harness, renderer, &DigitsScene { class: Some(3), ..scene() }, 6)[0];
     let mut region = Region::of(digit).expect("a digit");
@@ -136,7 +136,7 @@ fn half_erased(harness: &Harness, renderer: &mut Renderer) -> Region {
     region
 }
 
-/// `known + (1 - mask)*(x - known)` in f32.
+/// Rounding of `known + (1 - mask)*(x - known)` in f32.
 const KEPT: f32 = 1e-6;
 
 fn a_known_part_stays_and_the_rest_is_written(harness: &Harness) {
@@ -161,7 +161,7 @@ fn a_known_part_stays_and_the_rest_is_written(harness: &Harness) {
             assert!(difference(&parts(digit, false), &parts(region.digit(), false)) > 0.5, "{name}: not written");
         }
         assert!(difference(&digits[0], &digits[1]) > 0.5, "each digit is written by itself");
-        // What is seen of it: no number where it is erased.
+        // What is shown of it: NaN where it is erased.
         let left = harness.read(&renderer, ImageId::Erased);
         assert!((0..PIXELS).all(|pixel| left[pixel].is_nan() == erased.contains(&pixel)));
     }
@@ -205,7 +205,7 @@ fn looking_back_computes_nothing(harness: &Harness) {
         assert_eq!(harness.frame(&mut renderer, &request(&scene, call, 1)), 0);
         assert_eq!(harness.read(&renderer, ImageId::Digit(1, call)), seen[call], "call {call}");
     }
-    // A digit is seen as far as it is.
+    // A digit that is not finished is shown as far as it is.
     let mut slow = harness.renderer();
     harness.frame(&mut slow, &request(&scene, 2, 1));
     assert_eq!(harness.read(&slow, ImageId::Digit(1, all)), seen[1]);

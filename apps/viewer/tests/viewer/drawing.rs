@@ -13,13 +13,13 @@ pub const TESTS: &[Test] = &[
     ("drawing::what_hangs_is_where_it_was_put", what_hangs_is_where_it_was_put),
 ];
 
-/// Bytes of a texture's row when it is copied: a multiple of 256.
+/// The side of the target: a row of it has 256 bytes, a multiple of which copies to buffers need.
 const SIDE: u32 = 64;
 
 /// Half a step of rounding on each side, and the interpolation's.
 const STEP: u8 = 1;
 
-/// Draws pieces on a square of black and reads it back.
+/// Draws pieces on a black square and reads it back.
 fn drawn(harness: &Harness, state: &State, pieces: &[Piece]) -> Vec<[u8; 4]> {
     let mut renderer = harness.renderer();
     let device = &harness.gpu.device;

@@ -34,14 +34,14 @@ impl Harness {
         Renderer::new(&self.gpu.device, &self.gpu.queue, FORMAT, source)
     }
 
-    /// A frame, and how many dispatches it took.
+    /// Records a frame, and returns the number of its dispatches.
     pub fn frame(&self, renderer: &mut Renderer, request: &Request) -> u64 {
         let before = renderer.look().dispatches;
         self.gpu.submit(|encoder| renderer.record(encoder, request)).expect("device");
         renderer.look().dispatches - before
     }
 
-    /// Frames until nothing is on its way any more.
+    /// Records frames until nothing is on its way to the host any more.
     pub fn settle(&self, renderer: &mut Renderer, request: &Request) -> Status {
         for _ in 0..FRAMES {
             self.frame(renderer, request);
@@ -53,7 +53,7 @@ impl Harness {
         panic!("something never arrived: {:?}", renderer.look());
     }
 
-    /// The numbers of a picture.
+    /// Reads the numbers of a picture back.
     pub fn read(&self, renderer: &Renderer, what: ImageId) -> Vec<f32> {
         let hung = renderer.find(what).unwrap_or_else(|| panic!("there is no {what:?}"));
         let range = 4 * hung.offset..4 * (hung.offset + hung.count());

@@ -19,7 +19,7 @@ pub const TESTS: &[Test] = &[
     ("plane::where_no_signal_is_left", where_no_signal_is_left),
 ];
 
-/// The largest noise coefficient of each comparison, for `Comparison::with_noise`.
+/// Compares numbers with the exact ones; `noise` is the coefficient of drawn noise in them, for `Comparison::with_noise`.
 fn check(name: &str, found: &[f32], exact: &[Expected], noise: f64) -> Comparison {
     let mut comparison = Comparison::new(Storage::F32).with_noise(noise);
     comparison.add_all(found, exact);
@@ -27,7 +27,8 @@ fn check(name: &str, found: &[f32], exact: &[Expected], noise: f64) -> Compariso
     comparison
 }
 
-/// Holds everything that a renderer shows of a state against the references: the worst of all bounds, 1 being the limit.
+/// Compares everything that a renderer shows of a state with the references. Returns the largest error as a fraction of its
+/// bound; at most 1 is right.
 fn worst(harness: &Harness, renderer: &Renderer, state: &State) -> f64 {
     let schedule = state.schedule.schedule().expect("a schedule");
     let (t, n) = (state.timestep, state.picture.data.len());
@@ -109,7 +110,7 @@ fn changes_are_taken_in_and_nothing_costs_nothing(harness: &Harness) {
     assert!(worst(harness, &renderer, &state) <= 1.0);
 }
 
-/// A mean of squares in f32, relative: a rounding for each doubling of its elements, and more than enough.
+/// Relative error of a mean of squares in f32, far above one rounding for each doubling of its elements.
 const MEASURED: f64 = 1e-5;
 
 fn errors_are_measured(harness: &Harness) {

@@ -1,4 +1,4 @@
-//! Trajectories: where they begin, what the network makes of them, where they end, and that looking back changes nothing.
+//! Trajectories: where they begin, what the network predicts, where they end, and that looking back changes nothing.
 
 use crate::harness::{Harness, Test, small, wide};
 use networks::{Ask, Mixture};
@@ -19,14 +19,15 @@ pub const TESTS: &[Test] = &[
     ("sampling::what_does_not_exist_is_told", what_does_not_exist_is_told),
 ];
 
-/// Likeness in decibels from which on a sample counts as landed; see the tool's `sample`.
+/// The least likeness in decibels at which a sample counts as landed; see the tool's `sample`.
 const LANDED: f64 = 50.0;
 
-/// Samplers that weigh the last slopes as if all steps were equally long, and the likeness that ten steps of them reach.
+/// Samplers that weight the last slopes as if all steps were equally long, and the likeness that they reach in ten steps.
 const FIXED_WEIGHTS: [&str; 3] = ["pndm", "f-pndm", "ipndm"];
 const NEAR: f64 = 18.0;
 
-/// Ends at the last sigma of its grid above 0, as in ComfyUI: the noise of that is left, in ten steps 15 dB below the picture.
+/// A sampler that ends at the last sigma of its grid above 0, as in ComfyUI: that noise is left, in ten steps 15 dB below the
+/// picture.
 const NOISY_AT_THE_END: (&str, f64) = ("ComfyUI dpm_fast", 14.0);
 
 /// The side of the pictures: enough to tell them apart, quick on any device.
@@ -46,12 +47,12 @@ fn scene(solver: Solver, steps: usize) -> RunScene {
     }
 }
 
-/// Runs a trajectory to its end and says how many calls that took.
+/// Runs a trajectory to its end and returns the number of its calls.
 fn run(harness: &Harness, renderer: &mut Renderer, scene: &RunScene) -> usize {
     let calls = scene.course().expect("a loop").calls().len();
     harness.frame(renderer, &Request::Run(scene.clone(), 0));
     while renderer.look().done < calls {
-        assert!(harness.frame(renderer, &Request::Run(scene.clone(), calls)) > 0, "a frame that brings nothing on");
+        assert!(harness.frame(renderer, &Request::Run(scene.clone(), calls)) > 0, "a frame without progress");
     }
     calls
 }
@@ -80,8 +81,8 @@ fn every_solver_ends_on_a_picture(harness: &Harness) {
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
-/// Shares of pictures are exponentials of distances that are sums in f32; between pictures, where two have a share, that
-/// is what is left of them. A wrong picture would be off by 1.
+/// The shares of pictures are exponentials of distances that are summed in f32; where two pictures have a share, the rounding
+/// of these sums shows. A wrong picture would be off by 1.
 const DENOISED: f64 = 1e-2;
 
 fn previews_are_the_ideal_denoiser(harness: &Harness) {
@@ -155,7 +156,7 @@ fn a_strength_begins_with_a_picture(harness: &Harness) {
     let begin = harness.read(&renderer, ImageId::Sample(0, 0));
     run(harness, &mut renderer, &whole);
     assert_ne!(harness.read(&renderer, ImageId::Sample(0, 0)), begin, "noise alone");
-    // A picture whose last step is noise is told, not drawn.
+    // A strength that leaves no step is an error.
     let none = RunScene { strength: 0.01, ..whole };
     assert!(none.course().is_err(), "no step is left");
 }

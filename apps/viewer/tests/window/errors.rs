@@ -1,4 +1,4 @@
-//! Tests of failures: the window lives on, or says why not.
+//! Tests of failures: the window survives them, or says why not.
 
 use crate::screen::{Screen, Test};
 use crate::window_driver::{WindowDriver, difference, program};
@@ -43,7 +43,7 @@ fn lose(screen: &Screen, arguments: &[&str]) {
         driver.wait_for("timestep", 426);
         driver.key("Left");
         driver.wait_for("timestep", 425);
-        // One that is lost at once again and again is given up; this is not that.
+        // Devices in a row that are lost soon after the start end the program; this one must not count as such.
         std::thread::sleep(std::time::Duration::from_secs(3));
     }
     assert_eq!(driver.close().status.code(), Some(0));
@@ -57,7 +57,7 @@ fn a_device_lost_within_a_frame_is_replaced(screen: &Screen) {
     lose(screen, &["--lose-midway"]);
 }
 
-/// A device is lost while digits are written around a part that is known; the next window goes on with all of it.
+/// A device is lost while digits are written around a part that is known; the next window continues with the same state.
 fn a_device_lost_between_two_calls_is_replaced(screen: &Screen) {
     for arguments in [&["--digits"][..], &["--digits", "--lose-midway"]] {
         let mut driver = WindowDriver::open(screen, arguments);

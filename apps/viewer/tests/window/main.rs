@@ -1,8 +1,8 @@
 //! The viewer as a user meets it: a window on an X server of its own, with real mouse and key events.
 //!
 //! `xtask/scripts/viewer.sh` installs what this needs (Xvfb, xdotool, a Vulkan driver) and runs it, with `TWEEDIE_REQUIRE_WINDOW`
-//! set; without that the tests are listed as ignored. Where to click is read from what the window says of itself
-//! (`--trace`); that it looks right is asked of the screen. Screenshots stay in `target/tmp/viewer`.
+//! set; without that the tests are listed as ignored. Where to click is read from the window's own record (`--trace`);
+//! whether it looks right is checked on the screen. Screenshots stay in `target/tmp/viewer`.
 
 #[cfg(target_os = "linux")]
 mod errors;
@@ -15,7 +15,7 @@ mod window_driver;
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("these tests bring an X server of their own, which is for Linux");
+    println!("these tests start an X server of their own, which needs Linux");
 }
 
 #[cfg(target_os = "linux")]

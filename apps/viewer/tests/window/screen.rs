@@ -1,4 +1,4 @@
-//! An X server without a monitor, what is on its screen, and a hand that drags files over it.
+//! An X server without a monitor, what its screen shows, and files that are dragged over it.
 
 use image::RgbImage;
 use std::error::Error;
@@ -25,7 +25,7 @@ const SIZE: [u16; 2] = [1440, 1000];
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Drag and drop as it has been since 2002.
+/// The version of the drag-and-drop protocol, the same since 2002.
 const XDND_VERSION: u32 = 5;
 
 /// The screen.
@@ -72,14 +72,14 @@ impl Screen {
         &self.display
     }
 
-    /// An event from the input devices.
+    /// Sends events of the mouse, the keyboard or a window manager through xdotool.
     pub fn input(&self, arguments: &[&str]) {
         let status = Command::new("xdotool").args(arguments).env("DISPLAY", &self.display).status().expect("xdotool");
         assert!(status.success(), "xdotool {arguments:?}");
         std::thread::sleep(Duration::from_millis(80));
     }
 
-    /// The window of a name, once it is there and can be seen.
+    /// Waits for the window of this name, until it is there and can be seen.
     pub fn window(&self, name: &str) -> Window {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {

@@ -25,7 +25,7 @@ const DIFFERENT: f64 = 2.0;
 /// Name of the built-in picture.
 const CLEAN: &str = "x0 320 x 240";
 
-/// Measures the difference between neighbours of a picture: noise is rough.
+/// Measures the difference between neighbouring pixels: noise is rough.
 fn roughness(picture: &RgbImage) -> f64 {
     let shifted = image::imageops::crop_imm(picture, 1, 0, picture.width() - 1, picture.height()).to_image();
     let rest = image::imageops::crop_imm(picture, 0, 0, picture.width() - 1, picture.height()).to_image();
@@ -59,7 +59,7 @@ fn opens_shows_and_rests(screen: &Screen) {
     assert!(difference(&clean, &expected) < DIFFERENT, "the picture: {}", difference(&clean, &expected));
     assert!(roughness(&noisy) > 3.0 * roughness(&clean), "its noisy form is noisy");
     assert!(difference(&driver.picture("x0 from x0"), &clean) > DIFFERENT);
-    // Nobody does anything: no frame, no dispatch.
+    // Without input there is no frame and no dispatch.
     driver.settle();
     std::thread::sleep(Duration::from_secs(1));
     let rest = driver.now();
@@ -181,14 +181,14 @@ fn a_sampler_runs_and_is_scrubbed(screen: &Screen) {
     driver.key("End");
     driver.wait_for("call", 20);
     assert!(difference(&driver.picture("x_t 1"), &end) < 0.01, "the same picture, to the pixel");
-    driver.click("cuttings");
+    driver.click("crops");
     driver.place("upside down");
     driver.settle();
     driver.wait_for("done", 20);
     assert!(difference(&driver.picture("x_t 1"), &end) > DIFFERENT, "it knows other pictures now");
 }
 
-/// The part of a picture of which this is true of the pixels.
+/// The part of a picture's pixels for which this is true.
 fn part(picture: &RgbImage, is: fn(u8) -> bool) -> f64 {
     picture.pixels().filter(|pixel| is(pixel.0[0])).count() as f64 / picture.pixels().len() as f64
 }
@@ -205,7 +205,7 @@ fn digits_are_written_and_stepped(screen: &Screen) {
     assert!(ink > 0.03 && ink < 0.4 && ink + paper > 0.7, "white on black: {ink}, {paper}");
     driver.keep("digits.png");
 
-    // Another class, and there is another digit; the others are others, too.
+    // Another class gives another digit; the other samples differ from it, too.
     driver.click("class: 8");
     driver.wait("an eight", |now| now["state"]["digits"]["class"] == 8 && now["state"]["digits"]["done"] == 10);
     let eight = driver.picture("x0 1");
@@ -217,7 +217,7 @@ fn digits_are_written_and_stepped(screen: &Screen) {
     });
     assert!(difference(&driver.picture("x0 1"), &eight) > 0.5, "another network writes another hand");
 
-    // Back, on, and by itself. What was written is not written again.
+    // Back, forward, and by itself. What was computed is not computed again.
     let done = driver.now()["state"]["dispatches"].clone();
     let end = driver.picture("x_t 1");
     driver.key("Home");
@@ -261,7 +261,7 @@ fn a_part_is_erased_and_written_again(screen: &Screen) {
     let left = driver.picture("Erase more");
     let red = left.pixels().filter(|pixel| pixel.0[0] > pixel.0[1].saturating_add(20)).count();
     assert!(red * 10 > left.pixels().len(), "stripes where it is erased: {red}");
-    // Above the brush's way the digit is as it was, in all of them; on it each is written by itself.
+    // Above the brush's path each digit is as it was; on the path they differ.
     let band = |picture: &RgbImage, [top, bottom]: [f32; 2]| {
         let row = |part: f32| (picture.height() as f32 * part) as u32;
         image::imageops::crop_imm(picture, 0, row(top), picture.width(), row(bottom) - row(top)).to_image()

@@ -1,4 +1,4 @@
-//! A viewer at work on a screen: what it says of itself, and hands for its mouse and keys.
+//! A running viewer on a screen: its own record, and its mouse and keys.
 
 use crate::screen::{PATIENCE, Screen};
 use image::RgbImage;
@@ -14,7 +14,7 @@ pub type Placement = [u32; 4];
 /// A place where the mouse touches nothing.
 const AWAY: [u32; 2] = [2, 2];
 
-/// The program.
+/// The command that starts the viewer on a screen.
 pub fn program(screen: &Screen) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tweedie-viewer"));
     command.env("DISPLAY", screen.display()).env("WINIT_X11_SCALE_FACTOR", "1").env_remove("WAYLAND_DISPLAY");
@@ -53,7 +53,7 @@ impl<'a> WindowDriver<'a> {
         driver
     }
 
-    /// Gives the window the keys, as a window manager would.
+    /// Gives the window the keyboard focus, as a window manager would.
     pub fn focus(&self) {
         let window = self.screen.window("tweedie").to_string();
         self.screen.input(&["windowfocus", &window]);
@@ -69,7 +69,7 @@ impl<'a> WindowDriver<'a> {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// Waits until it says this.
+    /// Waits until its record fulfils a condition, and returns the record.
     pub fn wait(&mut self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -93,7 +93,7 @@ impl<'a> WindowDriver<'a> {
         self.wait(words, |now| now["state"]["message"].as_str().is_some_and(|text| text.contains(words)));
     }
 
-    /// Waits until nothing happens any more: until two frames, one after the other, have nothing new to tell.
+    /// Waits until nothing happens any more: until two frames in a row have the same record.
     pub fn settle(&mut self) -> Value {
         let mut before = self.nudge();
         loop {
@@ -106,8 +106,8 @@ impl<'a> WindowDriver<'a> {
         }
     }
 
-    /// Moves the mouse a little where it touches nothing, and waits for the frame that comes of it. Whatever a frame before
-    /// had recorded, it knows.
+    /// Moves the mouse a little where it touches nothing, and waits for the frame that this causes. Its record has the effects
+    /// of all frames before it.
     fn nudge(&mut self) -> Value {
         let frame = self.now()["frame"].as_u64();
         self.nudges += 1;
@@ -115,7 +115,7 @@ impl<'a> WindowDriver<'a> {
         self.wait("a frame", |now| now["frame"].as_u64() != frame)
     }
 
-    /// The place of what has this text, once it is there.
+    /// Waits for an element whose text begins so, and returns its place.
     pub fn place(&mut self, text: &str) -> Placement {
         let find = |now: &Value| {
             let node = now["nodes"].as_array()?.iter().find(|node| is_called(node, text))?;
@@ -126,14 +126,14 @@ impl<'a> WindowDriver<'a> {
         find(&now).expect("it was there")
     }
 
-    /// Returns whether something has a text that begins so.
+    /// Returns whether an element has a text that begins so.
     pub fn shows(&mut self, text: &str) -> bool {
         self.now()["nodes"].as_array().is_some_and(|nodes| nodes.iter().any(|node| is_called(node, text)))
     }
 
-    /// An event of the mouse, and the frame that comes of it: a window that is slow would see several as one.
+    /// Sends an event of the mouse, and waits for the frame that it causes: a slow window would see several events as one.
     fn mouse(&mut self, arguments: &[&str]) {
-        const ENOUGH: Duration = Duration::from_secs(2); // where the mouse was there already, nothing comes of it
+        const ENOUGH: Duration = Duration::from_secs(2); // a mouse that was there already causes no frame
         let frame = self.now()["frame"].as_u64();
         self.screen.input(arguments);
         let begun = Instant::now();
@@ -146,7 +146,7 @@ impl<'a> WindowDriver<'a> {
         self.mouse(&["mousemove", &x.to_string(), &y.to_string()]);
     }
 
-    /// Clicks the middle of what has this text.
+    /// Clicks the middle of the element whose text begins so.
     pub fn click(&mut self, text: &str) {
         let [left, top, right, bottom] = self.place(text);
         self.point([(left + right) / 2, (top + bottom) / 2]);
@@ -170,7 +170,7 @@ impl<'a> WindowDriver<'a> {
         self.screen.input(&["key", key]);
     }
 
-    /// Writes.
+    /// Types a text.
     pub fn write(&self, text: &str) {
         self.screen.input(&["type", "--delay", "20", text]);
     }
@@ -181,7 +181,7 @@ impl<'a> WindowDriver<'a> {
         Self::inside(&whole)
     }
 
-    /// A picture without what a frame around it covers.
+    /// Cuts off what a frame around a picture covers.
     pub fn inside(picture: &RgbImage) -> RgbImage {
         const FRAME: u32 = 3;
         let [width, height] = [picture.width(), picture.height()].map(|side| side - 2 * FRAME);
@@ -195,7 +195,7 @@ impl<'a> WindowDriver<'a> {
         self.look(place)
     }
 
-    /// Keeps what is seen of the window for people to look at.
+    /// Saves a screenshot of the window for people to look at.
     pub fn keep(&mut self, name: &str) {
         self.settle();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("viewer");
@@ -209,7 +209,7 @@ impl<'a> WindowDriver<'a> {
         self.folder.path().join(name)
     }
 
-    /// Closes the window as a window manager would, and says how the viewer ended.
+    /// Closes the window as a window manager would, and returns how the viewer ended.
     pub fn close(mut self) -> Output {
         self.screen.ask_to_close(self.screen.window("tweedie"));
         self.viewer.take().expect("a viewer").wait_with_output().expect("the viewer")

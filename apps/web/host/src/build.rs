@@ -1,4 +1,4 @@
-//! Builds the page: the program for WebAssembly, the bindings between it and the browser, and the files beside it.
+//! Builds the page: the program for WebAssembly, the bindings between it and the browser, and the other files.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
@@ -8,7 +8,7 @@ use wasm_bindgen_cli_support::Bindgen;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The files of the page that are as they are.
+/// The files of the page that are copied as they are.
 const FILES: [&str; 3] = ["index.html", "start.js", "style.css"];
 
 /// The weights of the digits, which the page fetches when it shows that view.
@@ -26,10 +26,10 @@ pub fn folder() -> PathBuf {
     root().join("target/web")
 }
 
-/// Builds all of it into [`folder`], and says how many bytes the program has.
+/// Builds the page into [`folder`], and returns the size of the program in bytes.
 ///
 /// # Errors
-/// If there is no compiler for WebAssembly and none can be had, or the program does not compile.
+/// If the target for WebAssembly is missing and cannot be installed, the program does not compile, or a file cannot be written.
 pub fn build() -> Result<u64> {
     let (root, folder) = (root(), folder());
     let objects = root.join("target");
@@ -54,7 +54,7 @@ pub fn build() -> Result<u64> {
     Ok(fs::metadata(&program).with_context(|| program.display().to_string())?.len())
 }
 
-/// Sees to it that there is a standard library for the target.
+/// Makes sure that there is a standard library for the target; installs it through rustup if there is none.
 fn ensure_target() -> Result<()> {
     let added = || Command::new("rustup").args(["target", "add", TARGET]).status().is_ok_and(|status| status.success());
     if has_target() || (added() && has_target()) {

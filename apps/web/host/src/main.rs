@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// Build the page of tweedie and serve it on this machine
 ///
-/// Installs what is missing for that. Open the address that is printed in a browser with WebGPU; stop with Ctrl-C.
+/// Installs what is missing for that. Open the printed address in a browser with WebGPU; stop with Ctrl-C.
 #[derive(Parser)]
 #[command(name = "cargo web", bin_name = "cargo web")]
 struct Arguments {

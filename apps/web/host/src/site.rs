@@ -1,4 +1,4 @@
-//! Serves a folder to the browsers of this machine. WebGPU exists on pages from https and from 127.0.0.1, not on files.
+//! Serves a folder to the browsers of this machine. WebGPU exists on pages from https and from 127.0.0.1, not from files.
 
 use anyhow::{Result, anyhow};
 use std::fs::File;
@@ -13,7 +13,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Listens on 127.0.0.1 alone; port 0 takes any that is free.
+    /// Listens on 127.0.0.1 alone; port 0 takes any free port.
     ///
     /// # Errors
     /// If the port is taken.
@@ -31,7 +31,7 @@ impl Site {
     /// Answers until the process ends.
     pub fn serve(&self) {
         for request in self.server.incoming_requests() {
-            // A browser that has gone away does not want its answer any more.
+            // A browser that has gone away no longer needs its answer.
             let _ = self.answer(request);
         }
     }
@@ -62,7 +62,7 @@ fn kind(path: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript",
         Some("css") => "text/css",
-        Some("wasm") => "application/wasm", // browsers compile it while it comes only if it is called so
+        Some("wasm") => "application/wasm", // only under this type do browsers compile it while it loads
         _ => "application/octet-stream",
     }
 }

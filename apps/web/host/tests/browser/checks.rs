@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const TESTS: &[(&str, Test)] =
     &[("checks::all_pass", all_pass), ("checks::with_a_wrong_coefficient_all_fail", with_a_wrong_coefficient_all_fail)];
 
-/// All checks in software on few cores, several times over.
+/// Time limit for all checks, several times what they take in software on few cores.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
 fn run(address: &str, wrong: bool) -> Outcome<(Page, Value)> {

@@ -1,4 +1,4 @@
-//! A headless Chromium of our own, spoken to through its DevTools protocol.
+//! A headless Chromium of our own, driven through its DevTools protocol.
 //!
 //! It renders with SwiftShader, Chromium's own software GPU, so that the tests mean the same on every machine.
 
@@ -15,19 +15,19 @@ use tungstenite::{Message, WebSocket};
 /// Anything that goes wrong is a failed test.
 pub type Outcome<T = ()> = Result<T, String>;
 
-/// Time limit for an answer of the browser: software rendering on few cores is slow, a hung page is for ever.
+/// Time limit for an answer of the browser: software rendering on few cores is slow, and a hung page never answers.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names under which Chromium and its relatives are installed; `CHROMIUM` goes before all.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/// WebGPU on any machine, and nothing that asks, phones or updates.
+/// WebGPU on any machine, and nothing that prompts, phones home or updates.
 const FLAGS: [&str; 12] = [
     "--headless=new",
     "--no-sandbox",
     "--enable-unsafe-webgpu",
     "--use-webgpu-adapter=swiftshader",
-    // What composes the page must be the same Vulkan as WebGPU's, or a canvas stays blank.
+    // The page must be composed on the same Vulkan as WebGPU's, or a canvas stays blank.
     "--enable-features=Vulkan",
     "--use-vulkan=swiftshader",
     "--use-angle=swiftshader",
@@ -56,7 +56,7 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    /// Starts it with a profile of its own, and these flags more.
+    /// Starts it with a profile of its own, and with these flags in addition.
     pub fn start(flags: &[&str]) -> Outcome<Self> {
         let program = find().ok_or("expected a Chromium, found none")?;
         let profile = tempfile::tempdir().map_err(told)?;
@@ -67,7 +67,7 @@ impl Chromium {
         Ok(Self { child, profile })
     }
 
-    /// A tab of its own at this address.
+    /// Opens a tab at this address.
     pub fn open(&self, address: &str) -> Outcome<Tab> {
         let file = self.profile.path().join("DevToolsActivePort");
         let begun = Instant::now();
@@ -139,7 +139,7 @@ impl Tab {
         }
     }
 
-    /// The value of an expression, of a promise what it holds.
+    /// Evaluates an expression; a promise is awaited.
     pub fn evaluate(&mut self, expression: &str) -> Outcome<Value> {
         let parameters = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
         let mut result = self.call("Runtime.evaluate", parameters)?;
@@ -150,7 +150,7 @@ impl Tab {
         Ok(result["result"]["value"].take())
     }
 
-    /// Asks an expression again and again until it is true.
+    /// Evaluates an expression again and again until it is true.
     pub fn until(&mut self, expression: &str, patience: Duration) -> Outcome {
         let begun = Instant::now();
         loop {
@@ -184,7 +184,7 @@ impl Tab {
         self.events.drain(..).filter_map(|event| complaint(&event)).collect()
     }
 
-    /// The size of the window in CSS pixels, and screen pixels for each of them.
+    /// Sets the size of the window in CSS pixels, and the screen pixels for each of them.
     pub fn resize(&mut self, width: u32, height: u32, ratio: f64) -> Outcome {
         let parameters = json!({ "width": width, "height": height, "deviceScaleFactor": ratio, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", parameters).map(|_| ())

@@ -1,5 +1,5 @@
-//! The page in a browser, with real input events: what it computes is held against the f64 references, what it shows pixel
-//! by pixel, and every check of `tweedie verify` is run in it.
+//! The page in a browser, with real input events: what it computes is compared with the f64 references, what it shows is
+//! compared pixel by pixel, and every check of `tweedie verify` is run in it.
 //!
 //! `xtask/scripts/browser.sh` builds the page, finds a Chromium and runs all of it. Elsewhere these tests are listed as ignored.
 
@@ -20,7 +20,7 @@ use std::sync::Arc;
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1); // one software GPU is enough for the machine
-    // An old page would be tested without a word; the script has just built it.
+    // Without the script, which has just built the page, an outdated one might be tested.
     let wanted = std::env::var_os("TWEEDIE_BROWSER").is_some();
     let ready = wanted && chromium::find().is_some() && folder().join("index.html").is_file();
     if wanted && !ready {

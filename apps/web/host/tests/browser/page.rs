@@ -20,7 +20,7 @@ pub const QUIET: &str =
 pub struct Page {
     /// The page.
     pub tab: Tab,
-    /// Ends with it.
+    /// The browser, which ends with the page.
     _chromium: Chromium,
 }
 
@@ -62,7 +62,7 @@ impl Page {
 
     /// The numbers of a picture as they are on the device.
     pub fn numbers(&mut self, name: &str) -> Outcome<Vec<f32>> {
-        // As the protocol writes bytes: numbers one by one would take it seconds, and JSON has no NaN.
+        // As base64: numbers one by one would take seconds, and JSON has no NaN.
         let script = format!(
             "tweedie.numbers({name:?}).then(n => {{ let text = ''; const bytes = new Uint8Array(n.buffer, n.byteOffset, \
              n.byteLength); for (let i = 0; i < bytes.length; i += 4096) \
@@ -82,7 +82,7 @@ impl Page {
         Ok(image.crop_imm(x as u32, y as u32, (right - x) as u32, (bottom - y) as u32).into_rgb8())
     }
 
-    /// Keeps a screenshot where whoever runs the tests wants to look at it: in the folder `TWEEDIE_SHOTS`.
+    /// Saves a screenshot in the folder that `TWEEDIE_SHOTS` names, if it is set.
     pub fn keep(&mut self, name: &str) -> Outcome {
         let Some(folder) = std::env::var_os("TWEEDIE_SHOTS").map(PathBuf::from) else { return Ok(()) };
         let bytes = self.tab.screenshot()?;

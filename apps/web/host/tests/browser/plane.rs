@@ -1,4 +1,4 @@
-//! The plane's view and the sampling view: numbers against f64, pixels against numbers, and what each control does.
+//! The plane view and the sampling view: numbers against f64, pixels against numbers, and what each control does.
 
 use crate::chromium::Outcome;
 use crate::page::{PATIENCE, Page, QUIET, Test, ensure};
@@ -48,7 +48,7 @@ fn numbers_are_those_of_the_reference(address: &str) -> Outcome {
     ensure(complaints.is_empty(), || format!("the console says {complaints:?}"))
 }
 
-/// `x_t`, the targets of epsilon and v, and x0 recovered from v, in f64 from what the page says of itself.
+/// Compares `x_t`, the targets of epsilon and v, and x0 recovered from v with f64, from the page's own account of its choices.
 fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
     let name = account["schedule"].as_str().ok_or("no schedule")?;
     let recipe = scenes::schedules::recipe(name).ok_or("no recipe")?;
@@ -70,7 +70,7 @@ fn hold_against_the_reference(page: &mut Page, account: &Value) -> Outcome {
             format!("{quantity} at timestep {t} is off by {} of its bound", comparison.worst_bound)
         })?;
     }
-    // Coming back, from the very numbers that the page has.
+    // The conversion back to x0, from the page's own numbers.
     let table = schedule.conversion(Quantity::V, Quantity::X0, None).map_err(text)?;
     let [x_t, v] = [page.numbers("x_t")?, page.numbers("prediction 2")?];
     let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
@@ -143,7 +143,7 @@ fn every_control_does_its_work(address: &str) -> Outcome {
     let errors = page.account()?["errors"].clone();
     ensure(errors[3].as_f64().is_some_and(|rms| rms < 1e-4), || format!("without an error v gives {errors}"))?;
 
-    // At zero terminal SNR epsilon says nothing of the picture, and the page says that.
+    // At zero terminal SNR epsilon says nothing about the picture, and the page says so.
     page.tab.click("#timestep", 0.97)?;
     page.tab.key("End")?; // the slider has the focus
     let account = page.account()?;

@@ -1,4 +1,4 @@
-//! Tests of failures: broken files, a device that is lost, a browser that has none.
+//! Tests of failures: broken files, a device that is lost, a browser without WebGPU.
 
 use crate::chromium::{Chromium, Outcome};
 use crate::page::{PATIENCE, Page, Test, ensure};
