@@ -18,11 +18,11 @@ pub const NO_CLASS: u32 = 10;
 pub const TIMESTEPS: usize = 1000;
 /// The input of the first layer: the noisy picture, of one channel.
 pub const NOISY: &str = "x";
-/// Groups of a group norm.
+/// Number of groups of a group norm.
 pub const GROUPS: u32 = 8;
-/// Numbers that stand for timestep and class.
+/// Numbers in the embedding of timestep and class.
 pub const EMBEDDING: u32 = 128;
-/// Cosines and sines of the timestep.
+/// Cosines and sines of the timestep, together.
 pub const TIME_FEATURES: u32 = 64;
 
 /// A layer, or a residual block of layers.
@@ -47,21 +47,21 @@ pub struct Layer {
 pub enum Kind {
     /// A convolution of 3 x 3.
     Convolution(Size),
-    /// Twice group norm, SiLU and a convolution of 3 x 3, the embedding between them, and the input added: as it is, or
-    /// by a convolution of 1 x 1 where the channels differ.
+    /// Two times group norm, SiLU and a convolution of 3 x 3, with the embedding added after the first convolution, and the input
+    /// added at the end: as it is, or through a convolution of 1 x 1 where the numbers of channels differ.
     Residual,
     /// Group norm, SiLU and a convolution of 3 x 3. The norm has a name of its own.
     Head(&'static str),
 }
 
-/// The size of a convolution's input beside that of its output.
+/// What a convolution does to the size of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
-    /// The same.
+    /// Input and output have the same size.
     Same,
-    /// Twice as many rows and columns: every second is a centre.
+    /// The input has twice as many rows and columns: every second one is a centre (stride 2).
     Halved,
-    /// Half as many rows and columns: each is read twice.
+    /// The input has half as many rows and columns: each is read twice (nearest neighbour).
     Doubled,
 }
 
@@ -133,7 +133,7 @@ impl Layer {
         }
     }
 
-    /// Multiplications of one sample.
+    /// Multiplications of the convolutions for one sample.
     fn products(&self) -> u64 {
         let (inputs, outputs) = (u64::from(self.input_channels()), u64::from(self.channels));
         let of_pixel = match self.kind {
@@ -170,7 +170,7 @@ pub fn operations() -> u64 {
     2 * LAYERS.iter().map(Layer::products).sum::<u64>()
 }
 
-/// Numbers of the largest tensor of one prediction: the normalised input of a residual block.
+/// Numbers in the largest tensor of one prediction: the normalised input of a residual block.
 #[must_use]
 pub fn widest() -> u32 {
     LAYERS.iter().map(|layer| layer.input_channels().max(layer.channels) * layer.side * layer.side).max().unwrap_or(0)

@@ -29,7 +29,7 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Allocates what all layers share.
+    /// Allocates the tensors that all layers share.
     pub fn new(kernels: &'a Kernels, weights: &'a Weights, tensors: Tensors<'a>) -> Self {
         let predictions = tensors.labels.len() as u32;
         let buffer = |label, numbers: u32| kernels.buffer(label, u64::from(numbers) * u64::from(predictions));
@@ -47,12 +47,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The dispatches of the layers, and their outputs by name.
+    /// Returns the dispatches of the layers, and their outputs by name.
     pub fn finish(self) -> (Vec<Dispatch>, HashMap<String, Buffer>) {
         (self.dispatches, self.outputs)
     }
 
-    /// The embedding of each call, or of the call that a counter names.
+    /// Makes the dispatch of the embedding for each call, or one for the call that a counter names.
     pub fn embedding(&self, times: Times<'_>, calls: Calls<'_>) -> Vec<Dispatch> {
         let embedding = Embedding { labels: self.tensors.labels, times, calls, output: &self.projections };
         embedding.dispatches(self.kernels, self.weights)
@@ -96,7 +96,7 @@ impl<'a> Builder<'a> {
         self.output(layer, &part("conv2"), Size::Same, input, added);
     }
 
-    /// Appends the convolution that gives the output of a layer. A skip brings a bias of its own.
+    /// Appends the convolution that gives the output of a layer. The bias of a skip is added to its own.
     fn output(&mut self, layer: &Layer, name: &str, size: Size, input: (Buffer, u32), added: Added<'_>) {
         let bias = |name: &str| self.weights.get(&format!("{name}.bias"));
         let skip = bias(&format!("{}.skip", layer.name)).iter().chain(std::iter::repeat(&0.0));
@@ -123,7 +123,7 @@ impl<'a> Builder<'a> {
         (self.normalised.clone(), count)
     }
 
-    /// A buffer for the output of a layer; that of the head is the caller's.
+    /// Returns a new buffer for the output of a layer; for the head it is the caller's.
     fn allocate(&mut self, layer: &Layer) -> Buffer {
         if let Kind::Head(_) = layer.kind {
             return self.tensors.prediction.clone();

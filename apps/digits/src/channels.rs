@@ -20,14 +20,14 @@ impl Channels {
         Self { first: (buffer.clone(), channels), second: None }
     }
 
-    /// Their numbers, and the buffers. A tensor that is not there has no channels; something must be bound.
+    /// The numbers of channels, and the buffers. Without a second tensor, the first is bound again, with 0 channels.
     pub fn parts(&self) -> ([u32; 2], [&Buffer; 2]) {
         let (first, count) = &self.first;
         let (second, more) = self.second.as_ref().map_or((first, 0), |(buffer, channels)| (buffer, *channels));
         ([*count, more], [first, second])
     }
 
-    /// The number of all.
+    /// The number of all channels.
     pub fn count(&self) -> u32 {
         self.parts().0.iter().sum()
     }

@@ -10,7 +10,7 @@ use tweedie::wgpu::Buffer;
 const WORKGROUP: u32 = 32;
 /// Output channels of an invocation.
 const LANES: usize = 8;
-/// Rows of an invocation, which makes a word of each.
+/// Output rows of an invocation, which makes a word of each.
 const ROWS: u32 = 2;
 /// Taps of a kernel.
 const TAPS: usize = 9;
@@ -59,7 +59,7 @@ pub enum Added<'a> {
 }
 
 impl Offsets {
-    /// The same for every sample; with zeros up to what an invocation reads.
+    /// A bias, the same for every sample; with zeros up to what an invocation reads.
     pub fn bias(kernels: &Kernels, mut bias: Vec<f32>) -> Self {
         bias.resize(bias.len().next_multiple_of(LANES), 0.0);
         Self { buffer: kernels.upload("digits::bias", &bias), begin: 0, stride: 0 }

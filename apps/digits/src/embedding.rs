@@ -22,7 +22,7 @@ pub struct Embedding<'a> {
 }
 
 impl Embedding<'_> {
-    /// Uploads what it needs, and binds it for each call, or once where a counter names the call.
+    /// Uploads what the kernel needs, and binds it for each call, or once if a counter names the call.
     pub fn dispatches(&self, kernels: &Kernels, weights: &Weights) -> Vec<Dispatch> {
         let (numbers, of_call) = self.times.of_call(self.labels.len());
         // A binding begins at a multiple of the alignment, so the timesteps of each call do.

@@ -74,10 +74,8 @@ pub enum DigitsError {
         /// The label.
         found: u32,
     },
-    /// A number of predictions that a device cannot hold, or that the samples do not share alike.
-    #[error(
-        "expected a label for each of {samples} samples, or for each a whole number of times, at most {most}, found {found}"
-    )]
+    /// A number of predictions that a device cannot hold, or that is no multiple of the number of samples.
+    #[error("expected a label for each of {samples} samples, or a multiple of so many, at most {most}, found {found}")]
     Labels {
         /// The samples.
         samples: u32,
@@ -105,7 +103,7 @@ pub enum DigitsError {
         found: u64,
     },
     /// A device whose shaders may not have as many storage buffers as a kernel needs.
-    #[error("expected a device with {expected} storage buffers in a shader, found one with {found}")]
+    #[error("expected a device with {expected} storage buffers per shader stage, found one with {found}")]
     StorageBuffers {
         /// Those of the largest kernel.
         expected: u32,
@@ -121,7 +119,7 @@ pub enum DigitsError {
         found: u32,
     },
     /// A sampler that does not lead from noise to pictures within the calls that it may make.
-    #[error("expected a sampler from noise to pictures within {calls} calls, found {name}")]
+    #[error("expected a sampler that leads from noise to pictures within {calls} calls, found {name}")]
     Sampler {
         /// The sampler.
         name: &'static str,

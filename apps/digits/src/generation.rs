@@ -14,12 +14,12 @@ use tweedie::{
     Context, Guidance, Model, Noise, NoiseKey, Quantity, Recording, Sampler, Sampling, Schedule, Shape, Tensor,
 };
 
-/// The digits that are wanted, and the way to them.
+/// The digits to generate with DPM-Solver++ 2M.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The class of each picture: 0 to 9, or [`NO_CLASS`].
     pub labels: &'a [u32],
-    /// Calls of DPM-Solver++ 2M.
+    /// Calls of the network, which are the steps of DPM-Solver++ 2M.
     pub calls: usize,
     /// The scale of classifier-free guidance: 1 is none.
     pub guidance: f64,
@@ -27,7 +27,7 @@ pub struct Request<'a> {
     pub key: NoiseKey,
 }
 
-/// The digits that are wanted of a sampler.
+/// The digits to generate with a sampler of the caller's.
 #[derive(Clone, Copy, Debug)]
 pub struct SamplerRequest<'a> {
     /// The class of each picture: 0 to 9, or [`NO_CLASS`].
@@ -60,8 +60,8 @@ pub fn model(prediction: Quantity) -> Result<Model, DigitsError> {
     Ok(Model::new(schedule, prediction))
 }
 
-/// A sampler of tweedie's catalogue for this model: as many steps as the calls suffice for, from the last timestep on (trailing
-/// spacing), so that all samplers of one call a step visit the same noise levels. Its clean samples are not clipped.
+/// Makes a sampler of tweedie's catalogue for this model: as many steps as fit into the calls, from the last timestep on (trailing
+/// spacing), so that all samplers with one call a step visit the same noise levels. Its clean samples are not clipped.
 ///
 /// # Errors
 /// [`DigitsError::Tweedie`] for a name that the catalogue does not have and for a sampler that cannot be placed this way;
@@ -100,8 +100,8 @@ impl Generation {
         Self::of_sampler(context, kernels, weights, &SamplerRequest { labels, sampler, guidance, key })
     }
 
-    /// Makes the plans and the network of a sampler. Without guidance there is one prediction of each picture in a call, with it
-    /// there are two.
+    /// Makes the plans and the network of a sampler. Without guidance (a scale of 1) a call predicts once for each picture, with it
+    /// twice.
     ///
     /// # Errors
     /// As [`new`](Self::new); [`DigitsError::Times`] for a sampler without calls.

@@ -40,7 +40,7 @@ impl Kernel {
         Self::ConvSkip,
     ];
 
-    /// Its WGSL, with one entry point.
+    /// Its WGSL text, with one entry point.
     pub fn text(self) -> String {
         let parts: &[&str] = match self {
             Self::Embedding => &[EMBEDDING],
@@ -125,8 +125,8 @@ impl Kernels {
         self.filled(label, bytemuck::cast_slice(numbers), wgpu::BufferUsages::STORAGE)
     }
 
-    /// A buffer that holds these bytes. wgpu's own `create_buffer_init` panics on a lost device, on which nothing can be
-    /// written; whoever submits work to it is told of the loss.
+    /// A buffer that holds these bytes. wgpu's own `create_buffer_init` panics on a lost device. Here nothing is written on one,
+    /// and the loss is reported to whoever submits work to it.
     fn filled(&self, label: &str, contents: &[u8], usage: wgpu::BufferUsages) -> wgpu::Buffer {
         let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),

@@ -9,7 +9,7 @@
 //! architecture  weights  error     the layers, as data; f16 parameters from safetensors
 //! ```
 //!
-//! **Theory.** The network is told a timestep of the cosine schedule and a class, and predicts v, x0 or epsilon. With the class
+//! **Theory.** The network is given a timestep of the cosine schedule and a class, and predicts v, x0 or epsilon. With the class
 //! [`NO_CLASS`] it predicts without one, so that guidance can take the difference.
 //!
 //! **Practice.** [`Kernels`] are compiled once for a device. A [`Network`] binds them to an application's buffers;

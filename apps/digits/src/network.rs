@@ -16,8 +16,8 @@ pub struct Tensors<'a> {
     pub x: &'a wgpu::Buffer,
     /// Number of pictures.
     pub samples: u32,
-    /// The class of each prediction: 0 to 9, or [`NO_CLASS`]. Prediction `i` is of sample `i % samples`, so that labels and
-    /// as many times [`NO_CLASS`] give all conditional predictions and then all unconditional ones.
+    /// The class of each prediction: 0 to 9, or [`NO_CLASS`]. Prediction `i` is of sample `i % samples`, so that labels followed
+    /// by the same number of [`NO_CLASS`] give all conditional predictions and then all unconditional ones.
     pub labels: &'a [u32],
     /// The predictions, `[labels, 1, 32, 32]`.
     pub prediction: &'a wgpu::Buffer,
@@ -69,7 +69,7 @@ impl Network {
         1 + self.layers.len()
     }
 
-    /// Records a call of the network into the caller's pass. A network that counts by itself does not look at `call`.
+    /// Records a call of the network into the caller's pass. A network with [`Calls::Counted`] ignores `call`.
     ///
     /// # Errors
     /// [`DigitsError::Call`] for a call without a timestep.
@@ -89,7 +89,7 @@ impl Network {
     }
 }
 
-/// Predictions whose largest tensor can be bound, and whose samples are workgroups of one dispatch.
+/// The most predictions whose largest tensor can be bound, and for each of which a dispatch can have a workgroup.
 fn most_predictions(limits: &wgpu::Limits) -> u64 {
     let bytes = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size);
     (bytes / (u64::from(widest()) * 4)).min(limits.max_compute_workgroups_per_dimension.into())

@@ -11,7 +11,7 @@ use tweedie::Quantity;
 /// The quantities for which a network was trained.
 pub const PREDICTIONS: [Quantity; 3] = [Quantity::V, Quantity::X0, Quantity::Epsilon];
 
-/// Their files in this repository, in the same order. A program that does not ask for [`Weights::trained`] is linked without them.
+/// Their files in this repository, in the same order. A program that does not use [`Weights::trained`] is linked without them.
 const TRAINED: [&[u8]; 3] = [
     include_bytes!("../weights/v.safetensors"),
     include_bytes!("../weights/x0.safetensors"),
@@ -64,7 +64,7 @@ impl Weights {
         self.tensors.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The numbers of a parameter, to be changed. Weights of convolutions are rounded to f16 again.
+    /// The numbers of a parameter, to be changed. Weights of convolutions are rounded to f16 again when a network is made.
     pub fn get_mut(&mut self, name: &str) -> &mut [f32] {
         self.tensors.get_mut(name).map_or(&mut [], Vec::as_mut_slice)
     }

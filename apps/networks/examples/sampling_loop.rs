@@ -8,8 +8,8 @@
 //! ```
 //!
 //! All of it is one command buffer and one submit. Nothing is uploaded on the way: the rows of all calls lie on the GPU, and
-//! a dynamic offset picks one. Then the same loop is driven in the other way: one step is recorded again and again, and a
-//! counter on the GPU knows which call it is.
+//! a dynamic offset picks one. Then the same loop is driven the other way: one step is recorded again and again, and a counter
+//! on the GPU holds the number of the call.
 //!
 //! The network is the ideal denoiser of four little pictures (the crate `networks`), so every sample must end as one of
 //! them, and both runs must agree to the bit. Exit code 0: all good, 1: a check failed, 3: no adapter.
@@ -70,18 +70,18 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let tensors = Tensors { batch: SHAPE.batch, x: &x, prediction: &prediction };
     let network = |calls| Network::new(device, &mixture, &asks, tensors, calls);
 
-    // tweedie's plans: made once. A plan keeps the buffers that it names alive and may be recorded any number of times.
+    // tweedie's plans: made once. A plan keeps its buffers alive and may be recorded any number of times.
     let context = Context::new(device);
     let sampling = Sampling {
-        clean_stats: true, // keep a record of what the clean samples looked like, to be read frames later
+        clean_stats: true, // keep statistics of each call's clean samples, to be read later
         ..Sampling::in_place(&sampler, SHAPE, Tensor::f32(&x), Tensor::f32(&prediction), Noise::drawn(SEED))
     };
     let start = sampling.start(&context, SEED)?;
     let steps = sampling.plan(&context)?;
     let clean_stats = steps.clean_stats().ok_or("a plan that was asked for one has a record")?;
 
-    // One command buffer for everything. wgpu orders dispatches that touch the same buffers, so they share a pass;
-    // whoever records sets pipeline and bind groups, so nobody has to restore them for the other.
+    // One command buffer for everything. wgpu orders dispatches that touch the same buffers, so they share a pass; each
+    // recording sets its pipeline and bind groups, so neither side has to restore them for the other.
     let host = network(Calls::Recorded);
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
@@ -97,8 +97,8 @@ async fn run() -> Result<bool, Box<dyn Error>> {
     let clean_stats = CleanStats::decode(&gpu.download(clean_stats, 0..clean_stats.size()).await?);
     println!("{calls} calls of the network and {calls} steps in one command buffer");
 
-    // The other way: the GPU counts. Each step is recorded without saying which it is, here in a submit of its own, as
-    // in an application that draws a frame between two steps. A plan reads the counter, and so does the network.
+    // The other way: the GPU counts. Each step is recorded without its number, here in a submit of its own, as in an
+    // application that draws a frame between two steps. The plan reads the counter, and so does the network.
     let counted = Sampling { calls: Timesteps::Shared { buffer: &counter, offset: 0 }, ..sampling }.plan(&context)?;
     let counting = network(Calls::Counted(&counter));
     let advance = Counter::new(&context, &counter, 0, 1)?;
@@ -110,7 +110,7 @@ async fn run() -> Result<bool, Box<dyn Error>> {
         }
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            counting.record(&mut pass, 0); // it does not look at the number
+            counting.record(&mut pass, 0); // it ignores the number
             counted.record(&mut pass, Recording::per_sample())?;
             advance.record(&mut pass);
         }

@@ -1,10 +1,10 @@
-//! The question that a call asks a network.
+//! What a call asks of a network.
 
 use tweedie::Quantity;
 use tweedie::math::run::{RunLoop, RunModel};
 use tweedie::math::{NoiseLevel, Sampler};
 
-/// A question to the network: at which level the sample is, and what to answer.
+/// What a call asks of a network: the level of the sample, and the answer as a mixture of two expectations.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Ask {
@@ -19,7 +19,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// For a network that predicts this quantity and sees samples of this level.
+    /// Makes the question to a network that predicts this quantity and sees samples of this level.
     ///
     /// The formulas of the quantities are repeated here, so that a mistake in the library cannot agree with itself.
     #[must_use]
@@ -42,9 +42,9 @@ impl Ask {
         Self::rounded([alpha, sigma, x0, epsilon])
     }
 
-    /// For the model of a run, at a sigma above 0.
+    /// Makes the question to the network of a run's model, at a sigma above 0.
     ///
-    /// Its answer `r` follows from the clean sample `c0*x + c1*r` that the model makes of it.
+    /// Its answer `r` follows from the clean sample `c0*x + c1*r` that the model computes from it.
     #[must_use]
     pub fn of_model(model: &RunModel, sigma: f64) -> Self {
         let (alpha, noise, input) = (model.alpha(sigma), sigma * model.noise_scale(), model.input(sigma));
@@ -58,14 +58,14 @@ impl Ask {
     }
 }
 
-/// Lists what a sampler asks a network that predicts this quantity, call by call. The network sees samples in its own scale.
+/// Lists what a sampler asks of a network that predicts this quantity, call by call. The network sees samples in its own scale.
 #[must_use]
 pub fn asks(sampler: &Sampler, predicts: Quantity) -> Vec<Ask> {
     let seen = |level: NoiseLevel, input: f64| Ask::new(predicts, input * level.alpha(), input * level.sigma());
     sampler.calls().iter().map(|call| seen(call.level, call.input)).collect()
 }
 
-/// Lists what a run asks the network of its model, call by call.
+/// Lists what a run asks of the network of its model, call by call.
 #[must_use]
 pub fn run_asks(run: &RunLoop) -> Vec<Ask> {
     run.call_sigmas().iter().map(|sigma| Ask::of_model(run.model(), *sigma)).collect()

@@ -10,9 +10,10 @@
 //! One component is a Gaussian, `s = 0` is a set of pictures (the ideal denoiser of Karras et al. 2022, arXiv 2206.00364,
 //! appendix B.3): three networks in one.
 //!
-//! **Practice.** A [`Mixture`] is the data, in f64; a [`Network`] is the same as compute shaders, as an application would
-//! have them: pipelines and bindings of its own. Everything that differs from call to call ([`Ask`]) is uploaded once, and
-//! a call is chosen by a dynamic offset or read from a counter on the GPU, so that a whole loop can be recorded ahead.
+//! **Practice.** A [`Mixture`] is the data, with the answers in f64; a [`Network`] gives the same answers with compute shaders,
+//! as an application would have them: with pipelines and bindings of its own. Everything that differs from call to call ([`Ask`])
+//! is uploaded once, and a call is chosen by a dynamic offset or read from a counter on the GPU, so that a whole loop can be
+//! recorded ahead.
 
 mod ask;
 mod mixture;

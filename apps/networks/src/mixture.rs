@@ -1,4 +1,4 @@
-//! The data: a mixture of Gaussians, and the f64 twin of the network.
+//! The data: a mixture of Gaussians, and the network's answers in f64.
 
 use crate::Ask;
 
@@ -13,8 +13,8 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// Components with these means, all of `elements` numbers, and these weights, which need not sum to 1. What is
-    /// incomplete at the end of either list is left out; there must be at least one component.
+    /// A mixture of components with these means, each of `elements` numbers, and these weights, which need not sum to 1. What
+    /// one list has beyond the other, or an incomplete mean, is left out; there must be at least one component.
     #[must_use]
     pub fn new(elements: usize, means: &[f32], weights: &[f32], deviation: f32) -> Self {
         let count = means.len().checked_div(elements).unwrap_or(0).min(weights.len());
@@ -23,13 +23,13 @@ impl Mixture {
         Self { elements, means, log_weights, deviation }
     }
 
-    /// Every element is `N(mean, deviation^2)`.
+    /// One Gaussian: every element is `N(mean, deviation^2)`.
     #[must_use]
     pub fn gaussian(elements: usize, mean: f32, deviation: f32) -> Self {
         Self::new(elements, &vec![mean; elements], &[1.0], deviation)
     }
 
-    /// One of these pictures, all as likely: `s = 0`.
+    /// A mixture of these pictures, all equally likely, with the deviation 0.
     #[must_use]
     pub fn pictures(elements: usize, pictures: &[f32]) -> Self {
         let count = pictures.len().checked_div(elements).unwrap_or(0);
@@ -59,7 +59,7 @@ impl Mixture {
         normalised(&self.log_weights.iter().map(|&w| f64::from(w)).collect::<Vec<_>>())
     }
 
-    /// Answers about one sample: the twin of `mixture.wgsl`.
+    /// Answers for one sample, as `mixture.wgsl` does.
     #[must_use]
     pub fn answer(&self, ask: &Ask, x: &[f64]) -> Vec<f64> {
         let [alpha, sigma, of_x0, of_epsilon] = [ask.alpha, ask.sigma, ask.x0, ask.epsilon].map(f64::from);
@@ -81,7 +81,7 @@ impl Mixture {
     }
 }
 
-/// Shares of these logarithms.
+/// Shares that sum to 1, from logarithms of their ratios.
 fn normalised(logs: &[f64]) -> Vec<f64> {
     let best = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let shares: Vec<f64> = logs.iter().map(|log| (log - best).exp()).collect();

@@ -1,9 +1,9 @@
-// The best answer about a mixture of Gaussians: what a perfect training would end with.
+// The best answer for a mixture of Gaussians: that of a perfectly trained network.
 //
-// `weigh` finds how well each component explains each sample, `answer` mixes what they would say. It is an application's
-// kernel, and knows nothing of tweedie's.
+// `weigh` finds how well each component explains each sample, `answer` mixes their answers. It is a kernel as applications have
+// them, and shares nothing with tweedie's.
 
-// What one call of the network is about; the answer is x0 * E[x0 | x] + epsilon * E[epsilon | x].
+// What one call asks of the network; the answer is x0 * E[x0 | x] + epsilon * E[epsilon | x].
 struct Ask {
     alpha: f32,
     sigma: f32,
@@ -16,7 +16,7 @@ struct Ask {
 @group(0) @binding(2) var<storage, read> means: array<f32>; // component after component
 @group(0) @binding(3) var<storage, read> log_weights: array<f32>;
 @group(0) @binding(4) var<storage, read> x: array<f32>; // sample after sample
-@group(0) @binding(5) var<storage, read_write> fits: array<f32>; // ln(weight * density), without what all share
+@group(0) @binding(5) var<storage, read_write> fits: array<f32>; // ln(weight * density), up to a constant
 @group(0) @binding(6) var<storage, read_write> prediction: array<f32>;
 
 override elements: u32;

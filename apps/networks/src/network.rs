@@ -1,4 +1,4 @@
-//! The network on the GPU: what an application of its own would have.
+//! The network on the GPU, as an application would have it.
 
 use crate::{Ask, Mixture};
 use tweedie::wgpu::{self, BufferUsages, util::DeviceExt};
@@ -30,7 +30,7 @@ pub struct Network {
     answer: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
     counted: bool,
-    /// Bytes from call to call in the list of calls.
+    /// Bytes from one call to the next in the list of calls.
     stride: u32,
     groups: [[u32; 2]; 2],
 }
@@ -39,7 +39,7 @@ pub struct Network {
 const MOST_WIDTH: u32 = 64;
 
 impl Network {
-    /// Compiles, and uploads all that the calls of a loop need.
+    /// Compiles the network, and uploads everything that the calls of a loop need.
     #[must_use]
     pub fn new(device: &wgpu::Device, mixture: &Mixture, asks: &[Ask], tensors: Tensors<'_>, calls: Calls<'_>) -> Self {
         let (elements, components) = (mixture.elements() as u32, mixture.components() as u32);
@@ -120,8 +120,8 @@ impl Network {
         self.groups.len()
     }
 
-    /// Records a call of the network into the caller's pass: two dispatches. A network that counts by itself does not
-    /// look at `call`.
+    /// Records a call of the network into the caller's pass: two dispatches. A network with [`Calls::Counted`] ignores
+    /// `call`.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>, call: u32) {
         let offset = if self.counted { 0 } else { call * self.stride };
         pass.set_bind_group(0, &self.group, &[offset]);

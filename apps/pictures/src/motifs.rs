@@ -1,4 +1,4 @@
-//! The pictures that are brought along: six small posters, told apart at a glance also through noise.
+//! The built-in set: six small posters that can be told apart at a glance, even through noise.
 //!
 //! Each is a function from a point to a colour, made of flat shapes and soft gradients, the same at every size.
 
@@ -18,7 +18,7 @@ pub struct Motif {
     paint: fn(f32, f32) -> Colour,
 }
 
-/// All of them.
+/// All posters.
 pub const MOTIFS: [Motif; 6] = [
     Motif { name: "sun", paint: sun },
     Motif { name: "moon", paint: moon },
@@ -28,7 +28,7 @@ pub const MOTIFS: [Motif; 6] = [
     Motif { name: "heart", paint: heart },
 ];
 
-/// Draws one at a size.
+/// Draws a poster with this side, in pixels.
 pub fn motif(motif: &Motif, side: u32) -> Picture {
     let place = |pixel: u32, sub: u32| (pixel as f32 + (sub as f32 + 0.5) / SUBPIXELS as f32) / side as f32 * 2.0 - 1.0;
     let weight = 1.0 / (SUBPIXELS * SUBPIXELS) as f32;
@@ -172,7 +172,7 @@ mod tests {
         for (i, a) in pictures.iter().enumerate() {
             for b in &pictures[..i] {
                 let squares = a.data.iter().zip(&b.data).map(|(a, b)| (a - b) * (a - b));
-                assert!(squares.sum::<f32>() / a.data.len() as f32 > 0.1); // a tenth of what two random pictures differ by
+                assert!(squares.sum::<f32>() / a.data.len() as f32 > 0.1); // pictures of uniform noise differ by 2/3
             }
         }
     }

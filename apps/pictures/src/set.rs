@@ -5,10 +5,10 @@ use anyhow::{Result, bail};
 use files::Picture;
 use std::path::{Path, PathBuf};
 
-/// The memory that the pictures may take, in bytes: what every device binds at once.
+/// The memory that the pictures may take, in bytes: what every device can bind.
 const MOST_BYTES: usize = 128 << 20;
 
-/// A picture and what to call it.
+/// A picture and its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
     /// Name for people.
@@ -17,17 +17,20 @@ pub struct Member {
     pub picture: Picture,
 }
 
-/// The set.
+/// A set of square pictures of one size.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Set {
-    /// All of them.
+    /// The pictures.
     pub members: Vec<Member>,
     /// The pixels along each side of every picture.
     pub side: u32,
 }
 
 impl Set {
-    /// These pictures, or the ones that are brought along.
+    /// Opens these pictures, or draws the built-in ones if there are none.
+    ///
+    /// # Errors
+    /// The pictures take more than 128 MiB together, or one cannot be read.
     pub fn open(paths: &[PathBuf], side: u32) -> Result<Self> {
         let count = if paths.is_empty() { MOTIFS.len() } else { paths.len() };
         let bytes = count * 3 * side as usize * side as usize * 4;
@@ -58,12 +61,12 @@ impl Set {
         self.members.iter().flat_map(|member| &member.picture.data).copied().collect()
     }
 
-    /// A tensor as a picture.
+    /// Makes a picture of a tensor, `[3, side, side]`.
     pub fn picture(&self, data: &[f32]) -> Result<Picture> {
         Picture::from_planar(self.side as usize, self.side as usize, data.to_vec())
     }
 
-    /// The member that looks most like it.
+    /// Finds the member that is most like these numbers.
     pub fn nearest(&self, data: &[f32]) -> Likeness {
         let one = |(member, known): (usize, &Member)| Likeness { member, psnr: psnr(data, &known.picture.data) };
         let best = |a: Likeness, b: Likeness| if b.psnr > a.psnr { b } else { a };
@@ -74,7 +77,7 @@ impl Set {
 /// Similarity of a picture to a member of the set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Likeness {
-    /// Its index.
+    /// The member's index.
     pub member: usize,
     /// Peak signal-to-noise ratio in decibels, the peak being the range from black to white. Negative infinity for NaN.
     pub psnr: f64,

@@ -1,4 +1,4 @@
-//! The picture that is brought along: a lake in the mountains after sunset, made with nothing but mathematics.
+//! The built-in picture: a lake in the mountains at sunset, made with nothing but mathematics.
 //!
 //! It holds what noise treats differently: smooth gradients (sky), fine texture (ripples, trees), sharp edges (ridges,
 //! the sun) and tiny bright points (stars). It is the same on every machine up to the last bits of `sin` and `exp`.
@@ -10,7 +10,7 @@ use files::Picture;
 /// Sub-pixels along each axis, so that edges are smooth.
 const SUBPIXELS: u32 = 3;
 
-/// Top of the water, as a part of the height.
+/// The upper edge of the water, as a part of the height.
 const SHORE: f64 = 0.70;
 
 /// The sun: centre and radius, in units of the height.
@@ -34,7 +34,7 @@ const RANGES: [Range; 4] = [
     Range { base: 0.700, rise: 0.07, scale: 6.0, seed: 53, colour: Colour(0.08, 0.07, 0.16), haze: 0.05 },
 ];
 
-/// Linear mixture of display colours in [0, 1]; it is a painting, not a photograph.
+/// A display colour in [0, 1]. Display colours are mixed as they are, not as light.
 #[derive(Clone, Copy)]
 struct Colour(f64, f64, f64);
 
@@ -50,7 +50,7 @@ impl Colour {
     }
 }
 
-/// Draws it at any size; 256 x 192 is what it was composed for.
+/// Draws the picture at any size; it was composed for 256 x 192.
 pub fn test_card(width: u32, height: u32) -> Picture {
     let (width, height) = (width.max(1), height.max(1));
     let weight = 1.0 / f64::from(SUBPIXELS * SUBPIXELS);

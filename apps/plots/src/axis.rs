@@ -1,12 +1,12 @@
 //! Axes, and the frames that two of them span.
 //!
-//! The ranges keep to values that can be divided, and ticks are counted, not searched for: a strange schedule brings
-//! extremes along, on which a search for round numbers need not end.
+//! The ranges keep to values that can be divided, and ticks are counted, not searched for: a strange schedule may have
+//! extreme values, on which a search for round numbers need not end.
 
 use crate::canvas::{Canvas, GRID, PALE, Point, RIGHT_EDGE, UPPER_EDGE};
 use anyhow::Result;
 
-/// Values beyond are left out like infinities. No schedule has such numbers except by accident.
+/// Values beyond this are left out like infinities. No schedule has such numbers except by accident.
 const LARGEST: f64 = 1e30;
 /// The smallest span of an axis relative to its values. Below it, ticks could not be told apart in print.
 const NARROWEST: f64 = 1e-6;
@@ -17,7 +17,7 @@ const MOST_TICKS: f64 = 7.0;
 /// Rounding of a logarithm or a division that must not cost a tick.
 const ROUNDING: f64 = 1e-9;
 
-/// The way from values to distances along an axis.
+/// How values become distances along an axis.
 #[derive(Clone, Copy, Debug)]
 pub enum Scale {
     /// Equal distances for equal differences.

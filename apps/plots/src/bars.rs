@@ -22,14 +22,14 @@ const NAME_LETTER: f64 = 6.4;
 const WIDEST: f64 = 60.0;
 const NUMBERED: f64 = 21.0;
 
-/// A bar and its place: a panel, a group on the panel's axis, and a series, which all its bars have the colour of.
+/// A bar and its place: a panel, a group on the panel's axis, and a series, whose bars all have the same colour.
 #[derive(Clone, Debug)]
 pub struct Bar {
     /// The title of its panel.
     pub panel: String,
-    /// The name below it.
+    /// The name below its group.
     pub group: String,
-    /// The name beside its colour in the legend.
+    /// The name next to its colour in the legend.
     pub series: String,
     /// Its height.
     pub value: f64,
@@ -37,7 +37,7 @@ pub struct Bar {
     pub mark: Option<f64>,
 }
 
-/// A picture of bars. Panels, groups and series stand in the order of their first bars.
+/// A picture of bars. Panels, groups and series are in the order of their first bars.
 #[derive(Clone, Debug)]
 pub struct Bars {
     /// The title above all panels.

@@ -40,7 +40,7 @@ pub fn colour(index: usize) -> RGBColor {
     PALETTE[index % PALETTE.len()]
 }
 
-/// The edge or corner of a text that lies on the point where it is drawn.
+/// The edge of a text whose middle lies on the point where it is drawn.
 pub type Anchor = (HPos, VPos);
 pub const LEFT_EDGE: Anchor = (HPos::Left, VPos::Center);
 pub const RIGHT_EDGE: Anchor = (HPos::Right, VPos::Center);
@@ -50,7 +50,7 @@ pub const LOWER_EDGE: Anchor = (HPos::Center, VPos::Bottom);
 /// A font size and a colour.
 pub type Font = (f64, RGBColor);
 
-/// The ground of a picture.
+/// The surface of a picture.
 pub struct Canvas<'a>(DrawingArea<SVGBackend<'a>, Shift>);
 
 /// Draws a picture of this height and returns the text of the SVG file.

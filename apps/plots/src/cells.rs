@@ -11,11 +11,11 @@ const NAMES: f64 = 250.0;
 const LEFT: f64 = 262.0;
 const RIGHT: f64 = WIDTH - 26.0;
 
-/// The colours of the smallest and of the largest number, and those between: dark is small.
+/// The colours from the smallest number to the largest: dark is small.
 const COLOURS: [[f64; 3]; 4] =
     [[12.0, 44.0, 102.0], [38.0, 140.0, 160.0], [190.0, 214.0, 130.0], [252.0, 236.0, 190.0]];
 
-/// The part of the scale from which on ink is read better than white.
+/// The part of the scale above which dark text is easier to read than white.
 const LIGHT: f64 = 0.5;
 
 /// A table.
@@ -35,7 +35,7 @@ impl Cells {
     /// Draws the table and returns the text of the SVG file.
     ///
     /// # Errors
-    /// None that a picture in memory has.
+    /// None: the picture is drawn in memory.
     pub fn draw(&self) -> Result<String> {
         let numbers = || self.rows.iter().flat_map(|(_, row)| row).filter_map(|number| shown(*number));
         let [least, most] = [numbers().fold(f64::INFINITY, f64::min), numbers().fold(0.0, f64::max)].map(f64::ln);
@@ -71,7 +71,7 @@ fn cell(canvas: &Canvas<'_>, (x, y): (f64, f64), width: f64, number: f64, part: 
     canvas.text(&text, (12.0, ink), UPPER_EDGE, (x + 0.5 * width, y + 2.5))
 }
 
-/// The decimals of a number with two figures. (0.00999 is 0.010 then.)
+/// The decimals that show two significant figures of a number. (0.00999 is shown as 0.010.)
 fn digits(number: f64) -> usize {
     (1.0 - (1.005 * number).log10().floor()).clamp(0.0, 4.0) as usize
 }

@@ -9,7 +9,7 @@ const FOOT: f64 = 34.0;
 /// The height of a panel, and of one that is alone.
 const PANEL: f64 = 258.0;
 const LONE_PANEL: f64 = 400.0;
-/// From a panel's edges to its frame. Labels of y, the legend, the title, and labels of x stand there.
+/// From a panel's edges to its frame: room for the labels of y, the legend, the title, and the labels of x.
 const LEFT: f64 = 88.0;
 const RIGHT: f64 = 234.0;
 const TOP: f64 = 34.0;
@@ -94,7 +94,7 @@ impl Panel {
     }
 }
 
-/// Writes a row of the legend, and returns the ends of the piece of line that belongs before it.
+/// Writes a row of the legend, and returns the ends of the piece of line that is to be drawn before it.
 fn draw_name(canvas: &Canvas<'_>, name: &str, top: f64, row: usize) -> Result<[Point; 2]> {
     let (x, y) = (WIDTH - RIGHT + 20.0, top + TOP + 12.0 + LEGEND_ROW * row as f64);
     canvas.text(name, (14.0, INK), LEFT_EDGE, (x + 34.0, y))?;

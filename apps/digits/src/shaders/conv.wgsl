@@ -1,8 +1,8 @@
 // A convolution of 3 x 3 with a border of zeros, as a matrix product in registers.
 //
-// An invocation makes eight output channels of a block of 4 x 2 pixels. For each input channel it loads the pixels that the
-// block sees once, and every weight serves eight pixels. A file `read_` says where those pixels lie, a file `finish_` what is
-// added to the sums. Activations are f32, sample after sample, plane after plane, row after row, in words of four pixels.
+// An invocation makes eight output channels of a block of 4 x 2 pixels. For each input channel it loads once the pixels that
+// the block reads, and every weight serves eight pixels. A file `read_` has the places of those pixels, a file `finish_` what
+// is added to the sums. Activations are f32, sample after sample, plane after plane, row after row, in words of four pixels.
 
 struct Conv {
     samples: u32,       // of the output
@@ -54,7 +54,7 @@ fn outer(channels: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> {
     return mat4x4<f32>(channels.x * pixels, channels.y * pixels, channels.z * pixels, channels.w * pixels);
 }
 
-// Adds what one tap gives: eight weights times four pixels in each row.
+// Adds the products of one tap: eight weights times four pixels in each row.
 fn add_tap(upper: ptr<function, Sums>, lower: ptr<function, Sums>, weight: array<vec4<f32>, 2>, pixels: array<vec4<f32>, 2>) {
     (*upper).low += outer(weight[0], pixels[0]);
     (*upper).high += outer(weight[1], pixels[0]);
@@ -69,7 +69,7 @@ fn unpacked(word: vec4<u32>) -> array<vec4<f32>, 2> {
     return array<vec4<f32>, 2>(low, high);
 }
 
-// Adds what a row of the kernel gives.
+// Adds the products of a row of the kernel.
 fn add_row(upper: ptr<function, Sums>, lower: ptr<function, Sums>, i: u32, above: Taps, below: Taps) {
     add_tap(upper, lower, unpacked(weights[i]), array<vec4<f32>, 2>(above.left, below.left));
     add_tap(upper, lower, unpacked(weights[i + 1u]), array<vec4<f32>, 2>(above.middle, below.middle));

@@ -1,4 +1,5 @@
-// The numbers that every block of layers adds to its channels: its projection of the sample's timestep and class. A workgroup a sample.
+// The numbers that every block of layers adds to its channels: its projection of the sample's timestep and class. Each sample
+// has a workgroup.
 
 struct Embed {
     times: u32,   // timesteps of a call: one for all samples, or one for each

@@ -1,7 +1,7 @@
 // Group norm (Wu & He 2018, arXiv 1803.08494) and SiLU: a workgroup for each group of channels of each sample.
 //
-// The channels are those of one tensor, or of two; no group has channels of both. The mean comes first and then the mean of the squared differences, so
-// that the variance is that of small numbers.
+// The channels are those of one tensor, or of two; no group has channels of both. The mean is computed first, and then the mean
+// of the squared differences from it, so that the variance does not suffer from cancellation.
 
 struct Norm {
     first: u32,    // channels of the first tensor

@@ -1,9 +1,9 @@
-// Every pixel and every row twice: the input has half the size of the output.
+// Reads every pixel and every row twice: the input has half the size of the output.
 
 fn taps(plane: u32, row: u32, column: u32) -> Taps {
     let rows = conv.rows / 2u;
     let columns = conv.columns / 2u;
-    let seen = row < rows; // the row above the first is a large number
+    let seen = row < rows; // the index of the row above the first wraps round to a large number
     let i = (plane * rows + select(0u, row, seen)) * columns + column / 2u;
     let word = select(vec4<f32>(), input[i], seen);
     // A word of the input is two words of the output.

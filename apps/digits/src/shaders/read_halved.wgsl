@@ -1,7 +1,7 @@
-// Every second pixel of every second row is a centre: the input has twice the size of the output.
+// Reads with every second pixel of every second row as a centre: the input has twice the size of the output.
 
 fn taps(plane: u32, row: u32, column: u32) -> Taps {
-    let seen = row < 2u * conv.rows; // the row above the first is a large number
+    let seen = row < 2u * conv.rows; // the index of the row above the first wraps round to a large number
     let i = (plane * 2u * conv.rows + select(0u, row, seen)) * 2u * conv.columns + 2u * column;
     let before = select(0.0, input[max(i, 1u) - 1u].w, seen && column > 0u);
     let a = select(vec4<f32>(), input[i], seen);

@@ -1,7 +1,7 @@
-// The input as it lies: it has the size of the output.
+// Reads the input as it is: it has the size of the output.
 
 fn taps(plane: u32, row: u32, column: u32) -> Taps {
-    let seen = row < conv.rows; // the row above the first is a large number
+    let seen = row < conv.rows; // the index of the row above the first wraps round to a large number
     let i = (plane * conv.rows + select(0u, row, seen)) * conv.columns + column;
     let left = select(0.0, input[max(i, 1u) - 1u].w, seen && column > 0u);
     let middle = select(vec4<f32>(), input[i], seen);

@@ -40,7 +40,7 @@ fn unguided(stage: &Stage) {
     let [none, some] = [1.0, 3.0].map(|scale| generate(stage, Quantity::V, &labels, scale));
     let (first, second) = (0..PIXELS as usize, PIXELS as usize..2 * PIXELS as usize);
     assert!(none[first.clone()] != some[first]);
-    // Guidance does nothing between equals; `3*c - 2*c` is c but for its rounding, which the steps carry on.
+    // Guidance changes nothing between equal predictions; `3*c - 2*c` is c except for its rounding, which the steps carry on.
     let off = none[second.clone()].iter().zip(&some[second]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(off < 1e-3, "{off}");
 }

@@ -1,4 +1,4 @@
-//! Every layer against what PyTorch gives for two inputs, and against that with a weight changed.
+//! Every layer against PyTorch for two inputs, and the same with a changed weight, which must fail.
 
 use crate::recorded::{ACTIVATIONS, Recorded};
 use crate::{Stage, Test};
@@ -10,7 +10,7 @@ pub const TESTS: &[Test] = &[("agree_with_pytorch", agree), ("a_changed_paramete
 
 /// Half the distance of neighbouring numbers in f16, in which the layers were recorded, relative to the number.
 const ROUNDING: f64 = 1.0 / 2048.0;
-/// Allowed error beside that, relative to the root mean square of a layer: sums of some thousand products in f32, through
+/// Allowed error besides that, relative to the root mean square of a layer: sums of some thousand products in f32, through
 /// up to 24 convolutions. WGSL lets a sine be off by 2^-11, which is more; the drivers that were tried are far better.
 const TOLERANCE: f64 = 2e-5;
 
@@ -42,7 +42,7 @@ fn errors(stage: &Stage, weights: &Weights) -> Vec<(String, f64)> {
             let found = f64::from(found[plane * columns * columns + place]);
             (found - expected).abs() / (rounding * expected.abs() + TOLERANCE * scale)
         };
-        // `max` would overlook a NaN.
+        // `max` would ignore a NaN.
         let worst = expected.data.iter().enumerate().map(error);
         let worst = worst.fold(0.0, |most: f64, error| if most.is_nan() || error <= most { most } else { error });
         (layer.name.to_owned(), worst)
@@ -58,7 +58,7 @@ fn agree(stage: &Stage) {
     assert!(found.iter().all(|(_, error)| *error <= 1.0), "{found:?}");
 }
 
-/// The largest parameter of each tensor is halved; the layer that has it must be seen to differ, and none before it.
+/// The largest parameter of each tensor is halved; its layer must differ, and none before it.
 fn changed(stage: &Stage) {
     let weights = Weights::trained(Quantity::V).expect("weights");
     for (name, _) in parameters() {

@@ -1,4 +1,4 @@
-//! What the training script makes of a batch, against tweedie's noising and target on the same bits.
+//! A batch as the training script noised it, against tweedie's noising and target on the same bits.
 
 use crate::recorded::{BATCH, Recorded};
 use crate::{Stage, Test};
@@ -19,7 +19,7 @@ fn noising(stage: &Stage) {
         [&x0, &noise].map(|numbers| stage.gpu.upload("input", bytemuck::cast_slice(numbers)));
     let t_buffer = stage.gpu.upload("t", bytemuck::cast_slice(&t));
     let [x_t, v] = ["x_t", "v"].map(|label| stage.gpu.buffer(label, shape.total() * 4));
-    // The last is a schedule that the training did not have.
+    // The training did not use the last schedule.
     for (schedule, right) in [(Schedule::cosine(TIMESTEPS), true), (Schedule::linear(TIMESTEPS, 1e-4, 0.02), false)] {
         let schedule = schedule.expect("a schedule");
         let plan = Noising {
