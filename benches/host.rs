@@ -1,5 +1,5 @@
-//! Criterion's view of the host's times: plans and recordings of every kind (`KINDS` of the runner, as `tweedie bench --host`),
-//! and readback, on the adapter that `TWEEDIE_ADAPTER` names, or the best one. Each can be compared with an earlier run.
+//! The host's times by criterion: plans and recordings of every kind (`KINDS` of the runner, as in `tweedie bench --host`), and
+//! readback, on the adapter that `TWEEDIE_ADAPTER` names, or the best one. Each can be compared with an earlier run.
 
 use criterion::{Bencher, Criterion, SamplingMode, Throughput};
 use std::hint::black_box;
@@ -42,7 +42,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// Times plans alone. A plan's uploads wait for the next submit, so one follows each plan, off the clock.
+/// Times plans alone. A plan's uploads wait for the next submit, so a submit follows each plan, off the clock.
 fn plans<T>(criterion: &mut Criterion, gpu: &Gpu, make: impl Fn(&Kind) -> T) {
     let mut group = criterion.benchmark_group("plan");
     for kind in &KINDS {

@@ -1,8 +1,8 @@
 //! The time that one piece of work takes on the device.
 //!
 //! Timestamp queries measure the work alone. A software driver, or a device without timestamps, is measured by wall
-//! time from the first call of the encoder until the device is idle. That is all that a caller waits for, and also what
-//! PyTorch measures on a CPU.
+//! time from the first call of the encoder until the device is idle. That is all that a caller waits for, and what is
+//! measured of PyTorch on a CPU.
 
 use crate::copies::{self, Copier, Pieces};
 use anyhow::{Result, bail};
@@ -18,7 +18,7 @@ pub enum Work {
     StreamCopy(Pieces),
 }
 
-/// The source of the times of the table.
+/// Where the times of the table come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timer {
     Timestamp,
@@ -34,7 +34,7 @@ impl Timer {
     }
 }
 
-/// Pieces of work whose timestamps are read back at once.
+/// The most pieces of work whose timestamps are read back at once.
 pub const MOST_AT_ONCE: usize = 96;
 
 struct Queries {
@@ -43,7 +43,7 @@ struct Queries {
     milliseconds: f64,
 }
 
-/// Two indices of a query set: where the begin goes, and the end after it.
+/// A query set, and the index of the timestamp of the beginning; that of the end is the next.
 type Marks<'a> = Option<(&'a wgpu::QuerySet, u32)>;
 
 /// A device and the means to time it.
@@ -74,7 +74,7 @@ impl Clock {
         Ok(Self { gpu, copier, queries })
     }
 
-    /// Tells which times the table has.
+    /// Returns where the times of the table come from.
     pub fn timer(&self) -> Timer {
         let software = self.gpu.info.device_type == wgpu::DeviceType::Cpu;
         if self.has_timestamps() && !software { Timer::Timestamp } else { Timer::Wall }
@@ -84,7 +84,7 @@ impl Clock {
         self.queries.is_some()
     }
 
-    /// Milliseconds of wall time of one piece of work: recorded, submitted and waited for.
+    /// Measures the wall time in milliseconds of one piece of work: recorded, submitted and waited for.
     pub fn wall(&self, work: &Work) -> Result<f64> {
         let begun = Instant::now();
         self.submit(work, None)?;
@@ -92,10 +92,10 @@ impl Clock {
         Ok(begun.elapsed().as_secs_f64() * 1e3)
     }
 
-    /// Milliseconds on the device of each piece of work; at most [`MOST_AT_ONCE`] of them.
+    /// Measures the milliseconds on the device of each piece of work; of at most [`MOST_AT_ONCE`] of them.
     ///
-    /// Each is a submit of its own, which the device works off one after another, so that none hides in another's tail;
-    /// the host waits once, so that the device does not fall asleep between two.
+    /// Each is a submit of its own, which the device executes one after the other, so that they do not overlap; the host waits
+    /// once, so that the device does not idle between two.
     pub fn timestamps(&self, works: &[&Work]) -> Result<Vec<f64>> {
         let Some(queries) = &self.queries else {
             bail!("the device has no timestamps");
@@ -126,7 +126,7 @@ impl Clock {
         match work {
             Work::Plan(plan) => plan.record(&mut pass(encoder, marks, begin, end), Recording::per_sample())?,
             Work::StreamCopy(pieces) => self.copier.record(&mut pass(encoder, marks, begin, end), pieces),
-            // Timestamps belong to passes: two empty ones stand around the copy.
+            // Timestamps belong to passes: an empty one is recorded before the copy and one after it.
             Work::BufferCopy(pieces) => {
                 if marks.is_some() {
                     drop(pass(encoder, marks, None, begin));

@@ -1,4 +1,4 @@
-//! Lines of two runs in pairs.
+//! Pairs of lines of two runs.
 
 use crate::lines::{Line, TWEEDIE};
 use plots::distinct;
@@ -21,8 +21,8 @@ impl Pair<'_> {
     }
 }
 
-/// Pairs lines of the same workload, op and storage, in the order of our lines. Of equal lines of a program the last
-/// counts. Lines of the same names and other sizes are not the same work.
+/// Pairs lines of the same workload, op and storage, in the order of our lines. If a program has several lines of the same
+/// work, the last counts. Lines of the same names but of different sizes are not the same work.
 pub fn join<'a>(ours: &'a [Line], theirs: &'a [Line]) -> Vec<Pair<'a>> {
     let work = |line: &'a Line| (&line.workload, &line.op, &line.dtype, line.batch, line.elements);
     let named: Vec<String> = theirs.iter().map(name).collect();
@@ -35,7 +35,7 @@ pub fn join<'a>(ours: &'a [Line], theirs: &'a [Line]) -> Vec<Pair<'a>> {
     ours.iter().flat_map(|ours| names.iter().filter_map(move |name| pair(ours, name))).collect()
 }
 
-/// The name by which programs are told apart. Two adapters of ours are two.
+/// The name by which programs are told apart. Ours has another one on each adapter.
 fn name(line: &Line) -> String {
     match &line.adapter {
         Some(adapter) if line.program == TWEEDIE => format!("{} ({adapter})", line.program),

@@ -13,7 +13,7 @@ use tweedie::headless::Gpu;
 
 const RUNS: usize = 7;
 
-/// Measures all of them, each on contexts of their own.
+/// Measures all of these ways, each on a context of its own.
 pub fn measure(gpu: &Gpu, schedule: &Schedule, runs: Option<usize>) -> Result<Vec<HostTime>> {
     let runs = runs.unwrap_or(RUNS);
     let set = Kind::set(gpu, &Context::new(&gpu.device), 1)?;
@@ -53,7 +53,7 @@ impl FirstUses<'_> {
         KINDS.iter().map(|kind| kind.plan(self.schedule, context, &self.set)).collect()
     }
 
-    /// A pipeline cache, on devices that have any.
+    /// A pipeline cache, on devices that have them.
     fn cache(&self, data: Option<&[u8]>) -> Option<wgpu::PipelineCache> {
         let device = &self.gpu.device;
         device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
@@ -73,7 +73,7 @@ impl FirstUses<'_> {
         Ok(cache.and_then(|cache| cache.get_data()))
     }
 
-    /// The milliseconds of each way, once.
+    /// Measures each way once, in milliseconds.
     fn run(&self, data: Option<&[u8]>) -> Result<Vec<(&'static str, f64)>> {
         let mut times = Vec::new();
         let context = Context::new(&self.gpu.device);

@@ -1,7 +1,7 @@
-//! The costs of work that no size changes: the start of the size plot, in its parts.
+//! The costs of work that do not depend on its size: the beginning of the size plot, in its parts.
 //!
-//! Wall time of a tiny plan, recorded in different ways and waited for. On small tensors these costs are all there is to
-//! save, by recording many steps into one pass and submitting once.
+//! They are the wall time of a tiny plan, recorded in different ways and waited for. On small tensors these costs are all that
+//! can be saved, by recording many steps into one pass and submitting once.
 
 use crate::clock::Clock;
 use crate::statistics::Summary;
@@ -10,7 +10,7 @@ use std::time::Instant;
 use tweedie::gpu::{Context, Drawn, NoiseKey, Plan, RecordError, Recording};
 use tweedie::{Shape, Storage, Tensor};
 
-/// Turns of the four ways that are measured, and of those before them that warm up.
+/// Rounds of the four ways that are measured, and those before them that warm up.
 const TURNS: usize = 30;
 const WARM_UP: usize = 5;
 /// Passes, or dispatches of a pass, over which their cost is spread.
@@ -21,7 +21,7 @@ const MANY: usize = 32;
 pub struct FixedCosts {
     /// An encoder with nothing in it, submitted and waited for.
     pub submit: f64,
-    /// A pass with a dispatch, more than that.
+    /// A first pass with a dispatch, in addition to that.
     pub first: f64,
     /// Each further dispatch of the same pass.
     pub dispatch: f64,

@@ -1,7 +1,7 @@
-//! The time that plans and recordings take of the thread that makes them, beside wgpu's own calls for the same.
+//! The time that plans and recordings take on the thread that makes them, next to wgpu's own calls for the same.
 //!
-//! Two things that are compared take turns in the same run. Dropping is off the clock, and so is the submit that carries
-//! queue writes away.
+//! Two things that are compared are measured alternately in the same run. Dropping is off the clock, and so is the submit that
+//! flushes queue writes.
 
 use crate::kinds::{ByHand, KINDS, Kind, Made, SHAPE};
 use crate::set::Set;
@@ -17,7 +17,7 @@ use tweedie::{Schedule, Tensor};
 /// Runs, and those before them that warm up.
 const RUNS: usize = 60;
 const WARM_UP: usize = 5;
-/// Repetitions of a run: its time is spread over them.
+/// Repetitions in a run, whose time is divided by them.
 const TIMES: usize = 50;
 const RECORDINGS: usize = 1000;
 const HALF: Matrix = [[0.5, 0.5], [0.0, 0.0]];
@@ -26,7 +26,7 @@ const HALF: Matrix = [[0.5, 0.5], [0.0, 0.0]];
 pub struct HostTime {
     pub what: String,
     pub summary: Summary,
-    /// As much by wgpu's own calls.
+    /// The time of the same by wgpu's own calls.
     pub by_hand: Option<Summary>,
     pub runs: usize,
 }
@@ -40,7 +40,7 @@ struct Host<'a> {
     times: Vec<HostTime>,
 }
 
-/// Measures all of them, in this many runs or in good ones.
+/// Measures all of the host's times, in this many runs or in the usual number.
 pub fn measure(gpu: &Gpu, context: &Context, schedule: &Schedule, runs: Option<usize>) -> Result<Vec<HostTime>> {
     let [here, there] = [Kind::set(gpu, context, 1)?, Kind::set(gpu, context, 2)?];
     let mut host = Host { gpu, context, here, there, runs: runs.unwrap_or(RUNS), times: Vec::new() };
@@ -55,7 +55,7 @@ pub fn measure(gpu: &Gpu, context: &Context, schedule: &Schedule, runs: Option<u
     Ok(host.times)
 }
 
-/// Milliseconds of one of `TIMES` things that `make` makes; they are dropped off the clock.
+/// Measures the milliseconds of one of `TIMES` things that `make` makes; they are dropped off the clock.
 fn spread<T>(mut make: impl FnMut(usize) -> Result<T>) -> Result<f64> {
     let mut made = Vec::with_capacity(TIMES);
     let begun = Instant::now();
@@ -71,7 +71,7 @@ fn spread<T>(mut make: impl FnMut(usize) -> Result<T>) -> Result<f64> {
 type ByHandTime<'a> = dyn Fn() -> Result<f64> + 'a;
 
 impl Host<'_> {
-    /// Adds a time, and that of the same by hand, of which each run takes both.
+    /// Adds a time, and that of the same by hand; each run measures both.
     fn add(
         &mut self,
         what: String,
@@ -81,7 +81,7 @@ impl Host<'_> {
         let mut times = [Vec::new(), Vec::new()];
         for run in 0..WARM_UP + self.runs {
             let both = [Some(ours(self)?), by_hand.map(|by_hand| by_hand()).transpose()?];
-            // Whatever waits for a submit is carried away.
+            // Flushes whatever waits for a submit.
             self.gpu.submit(|_| ())?;
             if run >= WARM_UP {
                 times.iter_mut().zip(both).for_each(|(times, time)| times.extend(time));
@@ -92,7 +92,7 @@ impl Host<'_> {
         Ok(())
     }
 
-    /// A recording in a long pass, which is dropped; and its part of finishing that pass's encoder.
+    /// Adds the time of a recording in a long pass, which is dropped; and its part of the time to finish that pass's encoder.
     fn record(&mut self, kind: &Kind, made: &Made) -> Result<()> {
         let run = |host: &Self, finishes: bool| -> Result<f64> {
             let mut encoder = host.gpu.device.create_command_encoder(&Default::default());
@@ -109,7 +109,7 @@ impl Host<'_> {
         self.add(format!("finish_{}", kind.name), |host| run(host, true), None)
     }
 
-    /// A plan that moves to and fro between two sets of tensors, and bind groups of as many buffers.
+    /// Adds the time of moving a plan to and fro between two sets of tensors, and of bind groups of the same bindings.
     fn moved(&mut self, kind: &Kind, made: &Made) -> Result<()> {
         let by_hand = kind.dispatches.iter().map(|&bindings| ByHand::new(&self.gpu.device, bindings));
         let by_hand: Vec<_> = by_hand.collect();
@@ -133,7 +133,7 @@ impl Host<'_> {
         Ok(step.plan(self.context)?)
     }
 
-    /// Plans of pipelines that are compiled. A map's timesteps come from a buffer, a step's call is the batch's.
+    /// Adds the times of plans whose pipelines are compiled. A map's timesteps come from a buffer, a step's call is the batch's.
     fn plans(&mut self) -> Result<()> {
         for rows in [1, 20, 1000] {
             let table = Table::new(vec![HALF; rows]);
@@ -144,7 +144,7 @@ impl Host<'_> {
         Ok(())
     }
 
-    /// Writes of rows and keys into a plan, and wgpu's own of as many bytes.
+    /// Adds the times of writing rows and keys into a plan, and of wgpu's own writes of the same number of bytes.
     fn writes(&mut self) -> Result<()> {
         const MATRIX: usize = 16;
         const KEY: usize = 32;
@@ -178,7 +178,7 @@ impl Host<'_> {
         self.add("set_key".into(), ours, Some(&|| by_hand(KEY)))
     }
 
-    /// Reading a tensor back, which is the caller's to do and to wait for.
+    /// Adds the time of reading a tensor back, which callers do and wait for themselves.
     fn readback(&mut self) -> Result<()> {
         let ours = |host: &Self| {
             let Tensor { buffer, .. } = host.here.output(0);

@@ -1,4 +1,4 @@
-//! A plan of every kind on tensors that it can move away from, and wgpu's own bind groups of the same bindings.
+//! A plan of every kind, which can move to other tensors, and wgpu's own bind groups of the same bindings.
 
 use crate::ops::Op;
 use crate::set::{STEPS, Set};
@@ -12,10 +12,10 @@ use tweedie::{Gradient, Schedule, Shape, Storage, Tensor, TimestepSource, Traini
 /// The batch of every plan: samples of one chunk, so that a loss is one dispatch.
 pub const SHAPE: Shape = Shape::new(16, 4096);
 
-/// The op whose set of tensors suffices for all kinds.
+/// The op whose set of tensors is enough for all kinds.
 const LARGEST: &str = "loss_grad_v";
 
-/// Something that is recorded, and moves.
+/// A plan or several, which can be recorded and moved.
 #[derive(Debug)]
 pub enum Made {
     /// A plan of one op.
@@ -30,7 +30,7 @@ type Roles<'a> = Vec<(&'static str, Tensor<'a>)>;
 /// A kind of plan.
 #[derive(Debug)]
 pub struct Kind {
-    /// The name of its lines.
+    /// Its name in the lines.
     pub name: &'static str,
     make: fn(&Schedule, &Context, &Set) -> Result<Made>,
     roles: for<'a> fn(&'a Set) -> Roles<'a>,
@@ -38,7 +38,7 @@ pub struct Kind {
     pub dispatches: &'static [Bindings],
 }
 
-/// The bindings of a dispatch: uniform buffers, those with a dynamic offset, storage buffers that are read, and others.
+/// The numbers of bindings of a dispatch: uniform buffers, those with a dynamic offset, storage buffers that are read, and others.
 pub type Bindings = [usize; 4];
 
 /// Every kind of plan, with 1000 rows and a timestep for each sample.
@@ -148,19 +148,19 @@ fn training(schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
 }
 
 impl Kind {
-    /// A set of tensors for any kind.
+    /// Makes a set of tensors for any kind.
     ///
     /// # Errors
-    /// A device without memory for them.
+    /// The device has no memory for them.
     pub fn set(gpu: &Gpu, context: &Context, seed: u64) -> Result<Set> {
         let op = Op::named(LARGEST).map_err(anyhow::Error::msg)?;
         Set::new(gpu, context, op, SHAPE, Storage::F32, seed)
     }
 
-    /// A plan on the tensors of a set.
+    /// Makes a plan on the tensors of a set.
     ///
     /// # Errors
-    /// A device that is unable to run it.
+    /// The device is unable to run it.
     pub fn plan(&self, schedule: &Schedule, context: &Context, set: &Set) -> Result<Made> {
         (self.make)(schedule, context, set)
     }
@@ -172,7 +172,7 @@ impl Kind {
 }
 
 impl Made {
-    /// The same on other tensors.
+    /// Moves it to other tensors.
     ///
     /// # Errors
     /// As [`Plan::moved`].
@@ -183,7 +183,7 @@ impl Made {
         })
     }
 
-    /// Records it once: of a training step, what is before the network and what is after it.
+    /// Records it once; of a training step, the parts before and after the network.
     ///
     /// # Errors
     /// As [`Plan::record`].
@@ -198,7 +198,7 @@ impl Made {
     }
 }
 
-/// Bind groups of some bindings, as an application makes them for a kernel of its own.
+/// Makes bind groups, as an application does for a kernel of its own.
 #[derive(Debug)]
 pub struct ByHand {
     device: wgpu::Device,
@@ -207,7 +207,7 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    /// A layout of these bindings, and buffers for them.
+    /// Makes a layout of these bindings, and buffers for them.
     pub fn new(device: &wgpu::Device, [uniforms, dynamic, reads, writes]: Bindings) -> Self {
         const BYTES: u64 = 1 << 16;
         let storage = |read_only| wgpu::BufferBindingType::Storage { read_only };
@@ -233,7 +233,7 @@ impl ByHand {
         Self { device: device.clone(), layout, buffers }
     }
 
-    /// A bind group of them.
+    /// Makes a bind group of them.
     pub fn group(&self) -> wgpu::BindGroup {
         let bound = (0..).zip(&self.buffers).map(|(binding, (buffer, size))| {
             let resource = wgpu::BufferBinding { buffer, offset: 0, size: *size };

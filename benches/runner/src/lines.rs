@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-/// The program of our own lines.
+/// The name of the program in our own lines.
 pub const TWEEDIE: &str = "tweedie";
 
-/// A row. A field that another program does not tell is `None`.
+/// A row. A field that another program does not write is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// The program.
@@ -16,11 +16,11 @@ pub struct Line {
     pub program: String,
     /// `cpu`, `gpu`, or a peer's word such as `cuda`.
     pub device: String,
-    /// The name of its size.
+    /// The name of the size.
     pub workload: String,
-    /// The name of its op.
+    /// The name of the op.
     pub op: String,
-    /// The storage of its tensors.
+    /// The storage of the tensors.
     pub dtype: String,
     /// Samples.
     pub batch: u64,
@@ -28,29 +28,29 @@ pub struct Line {
     pub elements: u64,
     /// Milliseconds: the median, above 0.
     pub median_ms: f64,
-    /// Each input read once, each output written once.
+    /// The bytes of each input read once and each output written once.
     pub min_bytes: u64,
-    /// `min_bytes` in the median time.
+    /// The rate in GB/s: `min_bytes` in the median time.
     pub gbps: f64,
     /// The rate of the device's own copy, counting bytes read and written.
     pub copy_gbps: Option<f64>,
     /// The rate of the streaming copy shader.
     pub stream_gbps: Option<f64>,
-    /// A tenth of the runs is faster.
+    /// Milliseconds: a tenth of the runs is faster.
     pub p10_ms: Option<f64>,
-    /// A tenth of the runs is slower.
+    /// Milliseconds: a tenth of the runs is slower.
     pub p90_ms: Option<f64>,
-    /// Median by timestamp queries, also where `median_ms` is wall time.
+    /// The median by timestamp queries, even where `median_ms` is wall time.
     pub timestamp_ms: Option<f64>,
     /// `timestamp` or `wall`.
     pub timer: Option<String>,
-    /// Nanoseconds of the host for recording a dispatch.
+    /// Nanoseconds that recording a dispatch takes the host.
     pub record_ns: Option<f64>,
-    /// The median milliseconds of as much by wgpu's own calls, for host times.
+    /// The median milliseconds of the same by wgpu's own calls, for times of the host.
     pub by_hand_ms: Option<f64>,
     /// Runs that were measured.
     pub runs: Option<u64>,
-    /// Sets of buffers that the runs took in turns.
+    /// Sets of buffers that the runs cycled through.
     pub sets: Option<u64>,
     /// The adapter's name.
     pub adapter: Option<String>,
@@ -82,10 +82,10 @@ impl Line {
     }
 }
 
-/// Reads the lines of a file, and passes over empty ones.
+/// Reads the lines of a file, and skips empty ones.
 ///
 /// # Errors
-/// For a file that cannot be read, one without lines, and a line that is malformed, by its number.
+/// For a file that cannot be read, one without lines, and a malformed line, which is named by its number.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let lines = parse(&text).with_context(|| path.display().to_string())?;
@@ -105,8 +105,8 @@ fn plain(error: &anyhow::Error) -> String {
     error.to_string().replace(" at line 1 column ", " at column ")
 }
 
-/// Writes a line and flushes it, so that an interrupted run leaves the lines measured so far. A reader that has seen
-/// enough and closes a pipe is no error.
+/// Writes a line and flushes it, so that an interrupted run leaves the lines measured so far. It is no error if the reader of
+/// a pipe closes it.
 ///
 /// # Errors
 /// Writing fails.

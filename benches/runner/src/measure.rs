@@ -1,4 +1,4 @@
-//! Times of several pieces of work, in turns, so that what disturbs one disturbs all.
+//! Times of several pieces of work, measured alternately, so that what disturbs one disturbs all.
 
 use crate::clock::{Clock, MOST_AT_ONCE, Timer, Work};
 use crate::statistics::Summary;
@@ -6,16 +6,16 @@ use anyhow::{Context as _, Result};
 use std::time::{Duration, Instant};
 use tweedie::gpu::{Plan, Recording};
 
-/// Runs of each work, unless the user says how many: at least `FEW`, then as many as fit into `BUDGET`.
+/// Runs of each work, unless the user says how many: as many as fit into `BUDGET` milliseconds, from `FEW` to `MANY`.
 const FEW: usize = 15;
 const MANY: usize = 200;
 const BUDGET: f64 = 400.0;
-/// Milliseconds after which `FEW` become fewer, but never fewer than `FEWEST`.
+/// Milliseconds that even `FEW` runs may not exceed; then they are fewer, but never fewer than `FEWEST`.
 const PATIENCE: f64 = 10_000.0;
 const FEWEST: usize = 5;
-/// Warming up takes at least this long, until a device runs at its usual clock rate.
+/// Warming up takes at least this long, so that a device runs at its usual clock rate.
 const WARM_UP: Duration = Duration::from_millis(30);
-/// Milliseconds of work that wait in the queue at once: short enough for the watchdog of any driver.
+/// Milliseconds of work in the queue at once: few enough for the watchdog of any driver.
 const QUEUED: f64 = 50.0;
 /// Runs by timestamps where the table has wall times.
 const CHECKS: usize = 5;
@@ -26,14 +26,14 @@ pub type Works = Vec<Work>;
 /// The times of one work in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// As the table has them; see [`Clock::timer`].
+    /// The times of the table; see [`Clock::timer`].
     pub main: Summary,
-    /// Median by timestamps, where there are any.
+    /// The median by timestamps, where there are any.
     pub timestamp: Option<f64>,
     pub runs: usize,
 }
 
-/// Measures each of the works, on one set of buffers after the other.
+/// Measures each of the works, cycling through its sets of buffers.
 pub fn measure(clock: &Clock, works: &[Works], runs: Option<usize>) -> Result<Vec<Times>> {
     let round = warm_up(clock, works)?;
     let runs = runs.unwrap_or_else(|| affordable(round));
@@ -54,7 +54,7 @@ pub fn measure(clock: &Clock, works: &[Works], runs: Option<usize>) -> Result<Ve
     summaries.collect()
 }
 
-/// Runs every work on every set, and on until the device is warm. Returns the milliseconds of the last round.
+/// Runs every work on every set, and continues until the device is warm. Returns the milliseconds of the last round.
 fn warm_up(clock: &Clock, works: &[Works]) -> Result<f64> {
     let sets = works.iter().map(Vec::len).max().unwrap_or(0);
     let (begun, mut round, mut last) = (Instant::now(), 0, 0.0);
@@ -100,7 +100,7 @@ fn by_timestamps(clock: &Clock, works: &[Works], runs: usize, round: f64) -> Res
     Ok(times)
 }
 
-/// Measures the nanoseconds of the host for recording a dispatch of a plan: the best of several passes, none of them
+/// Measures the nanoseconds that recording a dispatch of a plan takes the host: the best of several passes, none of them
 /// submitted.
 pub fn record_ns(clock: &Clock, plan: &Plan) -> Result<f64> {
     const PASSES: usize = 5;

@@ -9,10 +9,10 @@ use tweedie::math::{LossInputs, ModelVariance, NoiseLevel, Objective, Vlb, Weigh
 use tweedie::table::{Clip, Penalty};
 use tweedie::{Conversion, Error, Noising, OnUndefined, Quantity, Sampling, Schedule};
 
-/// An op: the tensors that it moves at least, and its plan.
+/// An op: the tensors that it reads and writes at least, and its plan.
 #[derive(Debug)]
 pub struct Op {
-    /// As in `benches/peers/torch_bench.py`, where that has it.
+    /// The name, as in `benches/peers/torch_bench.py`, if that has the op.
     pub name: &'static str,
     /// Tensors read: the first inputs of a set.
     pub reads: usize,
@@ -49,13 +49,13 @@ fn drawn() -> Noise<'static> {
     Noise::Drawn(Drawn::new(KEY))
 }
 
-/// A plan of any kind.
+/// A plan, or why there is none.
 pub type Planned = Result<Plan, Error>;
 
-/// The schedule of every op.
+/// Makes the schedule of every op.
 ///
 /// # Errors
-/// None: the schedule is a usual one.
+/// None: the schedule is valid.
 pub fn schedule() -> Result<Schedule, Error> {
     Ok(Schedule::linear(STEPS as usize, 1e-4, 0.02)?)
 }
@@ -72,7 +72,7 @@ impl Op {
         })
     }
 
-    /// The least number of bytes that must move, for tensors of this size: each input is read once, each output written
+    /// The least number of bytes that the op moves, for tensors of this many bytes: each input is read once, each output written
     /// once. Timesteps and losses, one number a sample, are not counted.
     pub fn bytes(&self, tensor: u64) -> u64 {
         (self.reads + self.writes) as u64 * tensor
@@ -87,7 +87,7 @@ impl Op {
     }
 }
 
-/// Makes plans of the tensors of a set.
+/// Makes plans on the tensors of a set.
 struct Maker<'a> {
     schedule: &'a Schedule,
     context: &'a Context,
@@ -95,7 +95,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Takes `x0` and noise to `x_t`, and to a target if there is one.
+    /// Plans `x_t` of `x0` and noise, and a target if there is one.
     fn noising(&self, epsilon: Noise<'_>, target: Option<Quantity>) -> Planned {
         let mut outputs = vec![(Quantity::Xt, self.set.output(0))];
         outputs.extend(target.map(|target| (target, self.set.output(1))));
@@ -110,7 +110,7 @@ impl Maker<'_> {
         noising.plan(self.context)
     }
 
-    /// Takes `x_t` and a prediction to `x0`, and to a second quantity if there is one.
+    /// Plans `x0` of `x_t` and a prediction, and a second quantity if there is one.
     fn conversion(&self, from: Quantity, second: Option<Quantity>) -> Planned {
         let mut outputs = vec![(Quantity::X0, self.set.output(0))];
         outputs.extend(second.map(|quantity| (quantity, self.set.output(1))));
@@ -126,8 +126,8 @@ impl Maker<'_> {
         conversion.plan(self.context)
     }
 
-    /// Takes a step of a sampler that visits every timestep. The numbers that a set has for timesteps are calls here, so
-    /// each sample is at a step of its own.
+    /// Plans a step of a sampler that visits every timestep. The timesteps of a set are read as calls here, so each sample is at
+    /// a step of its own.
     fn step(&self, solver: &impl Solver, prediction: Quantity, noise: Noise<'_>) -> Planned {
         let schedule = self.schedule;
         let timesteps: Vec<usize> = (0..schedule.len()).rev().collect();
@@ -139,7 +139,7 @@ impl Maker<'_> {
         step.plan(self.context)
     }
 
-    /// Takes a v prediction to each sample's loss by min-SNR, and to the gradient of the batch's mean.
+    /// Plans each sample's min-SNR loss of a v prediction, and the gradient of the batch's mean.
     fn loss(&self, epsilon: Noise<'_>) -> Planned {
         let objective = Objective::of(Quantity::V).weighted(Weight::MinSnr { gamma: 5.0 });
         let loss = Loss {
@@ -157,9 +157,9 @@ impl Maker<'_> {
         Ok(loss.plan(self.context)?)
     }
 
-    /// Takes an epsilon prediction with a learned variance to each sample's term of the variational bound, and to the
-    /// gradient of the batch's mean with respect to the second output: the second half of a hybrid loss. At the timesteps
-    /// of a set, which are above 0, the clean sample cancels and is not read, so any tensor may stand for it.
+    /// Plans each sample's term of the variational bound, of an epsilon prediction with a learned variance, and the gradient of
+    /// the batch's mean with respect to the network's second output: the second half of a hybrid loss. At the timesteps of a
+    /// set, which are above 0, the clean sample cancels and is not read, so any tensor may be given for it.
     fn vlb(&self, epsilon: Noise<'_>) -> Planned {
         let bound = Vlb::new(self.schedule, Quantity::Epsilon, ModelVariance::LearnedRange, None)?;
         let inputs = VlbInputs {

@@ -1,4 +1,4 @@
-//! The report: one HTML file with everything in it, and its two main plots as files of their own.
+//! The report: one HTML file with everything in it, and its two main plots as separate files.
 
 use crate::compare::Pair;
 use crate::lines::Line;
@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 pub struct Page<'a> {
     /// The run that it shows.
     pub results: &'a Results,
-    /// Other programs beside it.
+    /// Other programs to compare it with.
     pub pairs: &'a [Pair<'a>],
 }
 
@@ -23,7 +23,7 @@ pub struct Page<'a> {
 pub type File = (&'static str, String);
 
 impl Page<'_> {
-    /// Draws `fraction.svg`, `size.svg` if sizes were measured, and `index.html`, which holds them too and comes last.
+    /// Returns `fraction.svg`, `size.svg` if sizes were measured, and last `index.html`, which contains both.
     ///
     /// # Errors
     /// A plot cannot be drawn.
@@ -44,12 +44,12 @@ impl Page<'_> {
             include_str!("page.css"),
             self.facts(),
         );
-        figure(&mut html, "How near to a copy", FRACTION_TEXT, fraction);
+        figure(&mut html, "How close to a copy", FRACTION_TEXT, fraction);
         if let Some(size) = size {
             figure(&mut html, "Where overhead ends", &(SIZE_TEXT.to_owned() + &self.knee()), size);
         }
         if let Some(peers) = peers {
-            figure(&mut html, "Beside other programs", PEERS_TEXT, peers);
+            figure(&mut html, "Compared with other programs", PEERS_TEXT, peers);
         }
         html += "<h2>Every row</h2>\n";
         html += &self.rows();
@@ -63,11 +63,11 @@ impl Page<'_> {
         let Some(line) = self.results.lines.iter().chain(&self.results.sweep).next() else {
             return "Nothing was measured.".into();
         };
-        let text = |field: &Option<String>| escaped(field.as_deref().unwrap_or("not told"));
+        let text = |field: &Option<String>| escaped(field.as_deref().unwrap_or("unknown"));
         let clock = match line.timer.as_deref() {
             Some("timestamp") => "GPU time by timestamp queries",
             Some("wall") => "wall time of recording, submit and wait",
-            _ => "time as the program tells",
+            _ => "time as the program measured it",
         };
         format!(
             "{} · {} · driver {} · {} · {clock}",
@@ -103,7 +103,7 @@ impl Page<'_> {
         }
     }
 
-    /// Time against size: a constant rate is a straight line there, and overhead is level.
+    /// Draws time against size: a constant rate is a straight line, and overhead is level.
     fn sizes(&self) -> Result<String> {
         let sweep = &self.results.sweep;
         let curve = |op: &str| {
@@ -126,7 +126,7 @@ impl Page<'_> {
         self.results.sweep.iter().filter(|it| it.op == STREAM_COPY).map(|it| it.gbps).reduce(f64::max)
     }
 
-    /// The size from which on the rate matters, in a sentence.
+    /// A sentence on the size above which the rate matters.
     fn knee(&self) -> String {
         let smallest = self.results.sweep.iter().filter(|it| it.op != STREAM_COPY).min_by_key(|it| it.min_bytes);
         let Some((line, rate)) = smallest.zip(self.best_copy()) else {
@@ -170,9 +170,9 @@ impl Page<'_> {
     }
 }
 
-const FRACTION_TEXT: &str = "Each bar is the rate at which an op reads and writes, against <code>copy_buffer_to_buffer</code> of as \
-    many bytes in the same run: at 1 nothing but memory is waited for. The dark mark is what a plain copy shader reaches, \
-    the most to expect of any shader there; a bar far below its mark shows overhead or arithmetic.";
+const FRACTION_TEXT: &str = "Each bar is the rate at which an op reads and writes, relative to <code>copy_buffer_to_buffer</code> of the \
+    same number of bytes in the same run: at 1, memory alone is the limit. The dark mark is what a plain copy shader reaches, the \
+    most to expect of any shader on the adapter; a bar far below its mark shows overhead or arithmetic.";
 const SIZE_TEXT: &str = "On the level part at the left a launch costs the same whatever the size; on the slope at the right time \
     grows with the bytes, and an op on the dashed line moves them as fast as the best copy shader.";
 const PEERS_TEXT: &str = "Each bar is another program's time over tweedie's for the same op, workload and storage: above 1, tweedie \
@@ -182,12 +182,12 @@ fn figure(html: &mut String, title: &str, text: &str, svg: &str) {
     let _ = writeln!(html, "<h2>{title}</h2>\n<p>{text}</p>\n<figure>\n{}\n</figure>", svg.trim_end());
 }
 
-/// A bar for a line of ours: ops are groups, workloads are series.
+/// Makes a bar for a line of ours: ops are groups, workloads are series.
 fn bar(line: &Line, panel: String, value: f64, mark: Option<f64>) -> Bar {
     Bar { panel, group: line.op.clone(), series: line.workload.clone(), value, mark }
 }
 
-/// A power of ten of milliseconds, in the unit that suits it.
+/// Writes a power of ten of milliseconds in the unit that suits it.
 fn duration(milliseconds: f64) -> String {
     match milliseconds {
         ms if ms >= 999.0 => format!("{:.0} s", ms / 1e3),

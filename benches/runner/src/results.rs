@@ -43,8 +43,8 @@ impl Results {
         Ok(Self { lines, sweep, host, skipped: Vec::new() })
     }
 
-    /// Adds the result of a row, and returns its line if there is one. The size plot ends where memory ends, and tells
-    /// of nothing that it skips.
+    /// Adds the result of a row, and returns its line if there is one. The size plot ends where memory does, and its skipped rows
+    /// are not reported.
     pub fn add(&mut self, row: &Row, measured: Measured) -> Option<&Line> {
         let sweep = row.workload.name == SWEEP;
         match measured {

@@ -1,4 +1,4 @@
-//! A row: the sets of buffers, the plans, the measurement, and the line that comes of it.
+//! A row: the sets of buffers, the plans, the measurement, and the resulting line.
 
 use crate::clock::{Clock, Timer, Work};
 use crate::copies;
@@ -20,7 +20,7 @@ use tweedie::{Schedule, Storage};
 
 /// The name of the streaming copy in the size plot.
 pub const STREAM_COPY: &str = "stream_copy";
-/// The ops of the size plot, beside the streaming copy.
+/// The ops of the size plot, in addition to the streaming copy.
 const SWEEP_OPS: [&str; 2] = ["noise", "draw_noise_target_v"];
 /// Bytes of the largest tensor of the size plot, on a software driver and on a GPU.
 const SWEEP_SOFTWARE: u64 = 128 << 20;
@@ -29,13 +29,13 @@ const SWEEP_GPU: u64 = 1 << 30;
 /// A line that is to be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The op, or none for the streaming copy of as many bytes as three tensors have.
+    /// The op, or `None` for the streaming copy of as many bytes as three tensors have.
     pub op: Option<&'static Op>,
     /// The size.
     pub workload: Workload,
     /// The type of the tensors.
     pub storage: Storage,
-    /// True for an op that both copies are measured in turns with.
+    /// True if both copies are measured alternately with the op.
     pub with_copies: bool,
 }
 
@@ -63,10 +63,10 @@ impl Row {
     }
 }
 
-/// A line, or the reason that there is none.
+/// A line, or the reason why there is none.
 pub type Measured = Result<Line, String>;
 
-/// The times that making the plans of an op took, in milliseconds.
+/// The times that it took to make the plans of an op, in milliseconds.
 #[derive(Debug)]
 pub struct FirstUse {
     /// The op.
@@ -92,7 +92,7 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Prepares an adapter for this many runs of each row and sets of buffers, or for good numbers of both.
+    /// Prepares an adapter, for this many runs of each row and this many sets of buffers, or for the usual numbers of both.
     ///
     /// # Errors
     /// The device fails.
@@ -145,7 +145,7 @@ impl Runner {
         Ok(Ok(line))
     }
 
-    /// Tells how many sets of buffers are good for a row, or why there can be none.
+    /// Returns the number of sets of buffers for a row, or why there can be none.
     fn sets(&self, row: &Row) -> Result<u64, String> {
         let (tensor, most) = (row.tensor(), self.clock.gpu.device.limits().max_buffer_size);
         if tensor > most {
@@ -157,7 +157,7 @@ impl Runner {
         set::count(tensors + numbers, self.memory, self.sets)
     }
 
-    /// Makes the work of a row, then that of the two copies beside it.
+    /// Makes the work of a row, then that of the two copies.
     fn works(&mut self, row: &Row, sets: u64) -> Result<Vec<Works>> {
         let mut works: Vec<Works> = Vec::new();
         if let Some(op) = row.op {
@@ -198,7 +198,7 @@ impl Runner {
     /// Measures the host's times: a line each.
     ///
     /// # Errors
-    /// A device that fails.
+    /// The device fails.
     pub fn host(&self) -> Result<Vec<Line>> {
         let gpu = &self.clock.gpu;
         let mut times = host::measure(gpu, &self.context, &self.schedule, self.runs)?;
@@ -280,7 +280,7 @@ fn gbps(bytes: u64, milliseconds: f64) -> f64 {
     rounded(bytes as f64 / milliseconds / 1e6)
 }
 
-/// Rounds to six decimals: a nanosecond of a millisecond, and shorter lines.
+/// Rounds to six decimals, which are nanoseconds of a time in milliseconds, so that lines are short.
 fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }

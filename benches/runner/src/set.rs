@@ -1,7 +1,7 @@
 //! The buffers of a row, several sets of them.
 //!
-//! Whatever was just read or written lies in a cache, so every run takes the next set. The sets together exceed any
-//! cache, unless memory does not suffice.
+//! What was just read or written lies in a cache, so every run takes the next set. The sets together exceed any cache, unless
+//! there is too little memory.
 
 use crate::ops::Op;
 use crate::units;
@@ -10,15 +10,15 @@ use tweedie::gpu::{Context, Drawn, Noise, NoiseKey, Plan, Recording, Timesteps};
 use tweedie::headless::Gpu;
 use tweedie::{Shape, Storage, Tensor};
 
-/// Bytes that all sets together should exceed: more than the last cache of today's processors and GPUs.
+/// Bytes that all sets together should exceed: more than the last-level cache of today's processors and GPUs.
 const BEYOND_CACHES: u64 = 256 << 20;
 /// Bytes that the sets of one row may take.
 const MOST_MEMORY: u64 = 4 << 30;
-/// Sets of small tensors. More would take long to make.
+/// The most sets, of small tensors. More would take long to make.
 const MOST_SETS: u64 = 512;
-/// Bytes of a set for each sample beside the tensors: its timestep and its loss.
+/// Bytes of a set for each sample besides the tensors: its timestep and its loss.
 pub const PER_SAMPLE: u64 = 8;
-/// Steps of the schedule. Timesteps are drawn from 1 to this, as the PyTorch script does.
+/// Steps of the schedule. Timesteps are drawn from `1..STEPS`, as in the PyTorch script.
 pub const STEPS: u32 = 1000;
 
 /// The tensors of one run of an op.
@@ -26,7 +26,7 @@ pub const STEPS: u32 = 1000;
 pub struct Set {
     /// The batch that each tensor holds.
     pub shape: Shape,
-    /// A place for an f32 of each sample.
+    /// Room for an f32 for each sample.
     pub losses: wgpu::Buffer,
     storage: Storage,
     timesteps: wgpu::Buffer,
@@ -51,7 +51,7 @@ impl Set {
         Ok(set)
     }
 
-    /// The buffers alone, with nothing in them.
+    /// Makes the buffers alone, with nothing in them.
     pub fn empty(device: &wgpu::Device, op: &Op, shape: Shape, storage: Storage) -> Self {
         let buffer = |label: &str, bytes: u64| {
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
@@ -103,10 +103,10 @@ fn timesteps(batch: u32, seed: u64) -> Vec<u32> {
     (0..batch).map(|sample| 1 + key.words_of(0, sample.into())[0] % (STEPS - 1)).collect()
 }
 
-/// Tells how many sets of this many bytes to make, if no number is `wanted`.
+/// Returns how many sets of this many bytes to make: the `wanted` number or the usual one, as far as they fit into memory.
 ///
 /// # Errors
-/// The reason that none fits, for people.
+/// The reason why none fits, in words.
 pub fn count(bytes: u64, memory: u64, wanted: Option<u64>) -> Result<u64, String> {
     let fit = memory / bytes.max(1);
     if fit == 0 {
@@ -115,9 +115,9 @@ pub fn count(bytes: u64, memory: u64, wanted: Option<u64>) -> Result<u64, String
     Ok(wanted.unwrap_or((BEYOND_CACHES / bytes.max(1) + 1).clamp(2, MOST_SETS)).min(fit))
 }
 
-/// Bytes that the buffers of one row may take.
+/// Returns the number of bytes that the buffers of one row may take.
 ///
-/// wgpu does not tell how much memory a GPU has. A software driver has the system's, of which half is left alone.
+/// wgpu does not report how much memory a GPU has. A software driver uses the system's, of which half is left alone.
 pub fn memory(info: &wgpu::AdapterInfo) -> u64 {
     let software = info.device_type == wgpu::DeviceType::Cpu;
     let free = if software { std::fs::read_to_string("/proc/meminfo").ok() } else { None };

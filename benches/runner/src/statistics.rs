@@ -1,6 +1,6 @@
 //! The summary of many times: their median and the spread around it.
 
-/// The middle of some times, and the limits of the tenth below and of the tenth above.
+/// The median of some times, and their tenth and ninetieth percentiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Summary {
     pub median: f64,

@@ -1,4 +1,4 @@
-// The yardstick: a copy written by hand, four vec4 a thread, neighbouring threads beside each other. All four are read before
+// The yardstick: a copy written by hand, four vec4 a thread, neighbouring threads on neighbouring vec4. All four are read before
 // the first is written, so that they are in flight together.
 
 @group(0) @binding(0) var<storage, read> source: array<vec4<u32>>;

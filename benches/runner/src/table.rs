@@ -46,21 +46,21 @@ pub fn legend(lines: &[Line]) -> String {
     let clock = match timer {
         Some("timestamp") => "by timestamp queries: time on the device",
         Some("wall") => "wall time: recording, submit and wait together",
-        _ => "as the program tells",
+        _ => "as the program measured it",
     };
     let agree = timestamps(lines).map_or(String::new(), |part| {
         format!(
-            "\nTimestamp queries of this driver say {part:.2} of the wall time in the median (timestamp_ms in JSON)."
+            "\nThis driver's timestamp queries give {part:.2} of the wall time in the median (timestamp_ms in JSON)."
         )
     });
     format!(
         "ms: median, {clock}. GB/s: each input read once, each output written once.\n\
-         /copy, /strm: the part of the rate of copy_buffer_to_buffer, and of a streaming copy shader, for as many bytes.\n\
-         ns/rec: nanoseconds of the host for recording a dispatch.{agree}"
+         /copy, /strm: the rate relative to copy_buffer_to_buffer, and to a streaming copy shader, of the same number of bytes.\n\
+         ns/rec: nanoseconds that recording a dispatch takes the host.{agree}"
     )
 }
 
-/// The time by timestamps as a part of the wall time, where both are known: the median over the lines.
+/// The ratio of the time by timestamps to the wall time, where both are known: the median over the lines.
 fn timestamps(lines: &[Line]) -> Option<f64> {
     let wall = lines.iter().filter(|line| line.timer.as_deref() == Some("wall"));
     let parts = wall.filter_map(|line| Some(line.timestamp_ms? / line.median_ms)).collect();
@@ -82,7 +82,7 @@ pub fn first_uses(uses: &[FirstUse]) -> String {
     text
 }
 
-/// Writes the host's times, with what they are above wgpu's own calls.
+/// Writes the host's times, and their excess over wgpu's own calls.
 pub fn host(lines: &[Line]) -> String {
     const MICROSECONDS: f64 = 1e3;
     let mut text =
@@ -98,23 +98,23 @@ pub fn host(lines: &[Line]) -> String {
     text
 }
 
-/// Writes the costs that work of any size has.
+/// Writes the costs that do not depend on the size of the work.
 pub fn fixed_costs(costs: &FixedCosts) -> String {
     let FixedCosts { submit, first, dispatch, pass } = *costs;
     let rows = [
         ("an empty submit, and the wait for it", submit),
-        ("a pass with a dispatch in it, more", first),
-        ("a further dispatch of that pass, more", dispatch),
-        ("a further pass with a dispatch, more", pass),
+        ("in addition, a pass with a dispatch", first),
+        ("each further dispatch in that pass", dispatch),
+        ("each further pass with a dispatch", pass),
     ];
-    let mut text = format!("{:<40} {:>9}\n", "whatever the size, wall time", "ms");
+    let mut text = format!("{:<40} {:>9}\n", "wall time at any size of", "ms");
     for (what, time) in rows {
         let _ = writeln!(text, "{what:<40} {time:>9.4}");
     }
     text
 }
 
-/// Writes their times over ours.
+/// Writes our times, theirs, and the ratio of theirs to ours.
 pub fn pairs(pairs: &[Pair<'_>]) -> String {
     let mut text = format!(
         "{:<20} {:<12} {:<7} {:>10} {:>10} {:>8}  {}\n",
@@ -178,7 +178,7 @@ mod tests {
     fn timestamps_are_held_against_wall_time() {
         let on =
             |timer: &str| Line { timer: Some(timer.into()), timestamp_ms: Some(1.5), ..line("tweedie", "noise", 2.0) };
-        assert!(legend(&[on("wall")]).contains("say 0.75 of the wall time"));
+        assert!(legend(&[on("wall")]).contains("give 0.75 of the wall time"));
         assert!(!legend(&[on("timestamp")]).contains("wall"));
     }
 }

@@ -1,6 +1,6 @@
-//! Sizes, times and missing numbers in few digits.
+//! Sizes, times and missing numbers as short text.
 
-/// A number of bytes, with a decimal where it is small and not whole.
+/// Writes a number of bytes, with a decimal where it is small and not whole.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [(u32, &str); 4] = [(30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B")];
     let (power, unit) = UNITS.into_iter().find(|(power, _)| bytes >> power > 0).unwrap_or((0, "B"));
@@ -9,13 +9,13 @@ pub fn bytes(bytes: u64) -> String {
     format!("{number:.decimals$} {unit}")
 }
 
-/// Milliseconds with four digits or so.
+/// Writes milliseconds with about four digits.
 pub fn milliseconds(milliseconds: f64) -> String {
     let decimals = (3.0 - milliseconds.max(1e-6).log10().floor()).clamp(0.0, 5.0) as usize;
     format!("{milliseconds:.decimals$}")
 }
 
-/// A number, or a dash where it is missing.
+/// Writes a number, or a dash where it is missing.
 pub fn optional(value: Option<f64>, decimals: usize) -> String {
     value.map_or("-".into(), |value| format!("{value:.decimals$}"))
 }

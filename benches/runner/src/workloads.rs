@@ -5,7 +5,7 @@ use tweedie::Shape;
 /// A batch of samples, with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// As on the command line and in result lines.
+    /// The name, as on the command line and in result lines.
     pub name: &'static str,
     /// The batch.
     pub shape: Shape,
@@ -29,13 +29,13 @@ const fn row(name: &'static str, batch: u32, elements: u32, usual: bool) -> Work
 
 /// The name of the user's own size.
 pub const CUSTOM: &str = "custom";
-/// The name of all that takes the host's time alone.
+/// The name of the workload of all times of the host.
 pub const HOST: &str = "host";
 /// The name of every size of the size plot.
 pub const SWEEP: &str = "sweep";
 
 impl Workload {
-    /// A size of the user's own.
+    /// Makes a workload of the user's own size.
     pub const fn custom(batch: u32, elements: u32) -> Self {
         row(CUSTOM, batch, elements, true)
     }

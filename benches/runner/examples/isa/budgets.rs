@@ -1,4 +1,4 @@
-//! The budgets: the most vector instructions an element that an op may need on RDNA 3, by storage and walk.
+//! The budgets: the most vector instructions that an op may need for an element on RDNA 3, by storage and walk.
 
 use crate::rows::Row;
 use anyhow::{Context as _, Result};
@@ -17,7 +17,7 @@ const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../isa_budgets.json");
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
-    /// The version of Mesa that they are for.
+    /// The version of Mesa that the budgets are for.
     pub mesa: String,
     budgets: Vec<Budget>,
 }
@@ -57,7 +57,7 @@ fn of<'a>(rows: &'a [Row], op: &str, walk: &str, storage: &str) -> Result<&'a Ro
 }
 
 impl Budgets {
-    /// A line for each op that needs more than its budget. Every count must have one.
+    /// Returns a line for each op that needs more than its budget. Every count must have a budget.
     pub fn exceeded(&self, rows: &[Row]) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for row in rows.iter().filter(|row| row.native && row.family == FAMILY) {

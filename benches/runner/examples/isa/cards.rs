@@ -1,13 +1,13 @@
-//! A model of cards: the time of arithmetic as a part of the time of memory. Above 1 an op is bound by arithmetic.
+//! A model of cards: the ratio of the time of arithmetic to the time of memory. Above 1 an op is bound by arithmetic.
 //!
 //! - AMD: a wave of 64 is two passes of 32 lanes (RDNA) or four of 16 (GCN); reciprocals and roots run in a unit of their own.
 //! - NVIDIA: f32 add, mul and fma 128 lanes a clock and SM, everything else 64, roots 16, and 128 in all. The two halves of a
-//!   product count as two of 64; moves and 64-bit shifts are the AMD driver's own and count nothing. An f16 input counts a
+//!   product count as two of 64; moves and 64-bit shifts are the AMD driver's own and do not count. An f16 input counts as a
 //!   conversion.
 //! - Apple: cycles that philipturner/metal-benchmarks measured on an M1.
 //! - Intel Xe-LP: 8 lanes a clock and EU, low product 3, high product 6, root 4.
-//! - Memory: every tensor once, at the nominal rate. Real kernels reach some 90 % of memory and 80 % of issue, so that a ratio from
-//!   about 0.7 up is a bound to reckon with. The instructions of gfx1100 stand for the cards of others.
+//! - Memory: every tensor once, at the nominal rate. Real kernels reach some 90 % of the memory rate and 80 % of the issue rate, so
+//!   that arithmetic may be the bound from a ratio of about 0.7 on. For cards of other makers the instructions of gfx1100 are used.
 
 use crate::counts::{ARITHMETIC, Kinds, VECTOR, passes, sum};
 
@@ -22,7 +22,7 @@ pub struct Card {
     gigahertz: f64,
     /// Gigabytes a second.
     pub memory: f64,
-    /// The family whose instructions stand for its own.
+    /// The family whose instructions are used for it.
     pub family: &'static str,
 }
 
@@ -55,7 +55,8 @@ const fn card(
 }
 
 impl Card {
-    /// Elements in a nanosecond by arithmetic alone; `conversions` from f16 an element, where those are instructions.
+    /// Elements in a nanosecond by arithmetic alone; `conversions` is the number of those from f16 for an element, on cards where
+    /// they are instructions.
     pub fn elements(&self, kinds: &Kinds, conversions: f64) -> f64 {
         let (rate, get) = (self.units * self.gigahertz, |names: &[&str]| sum(kinds, names));
         let plain = ["fp_other", "int_add"];

@@ -1,14 +1,14 @@
 //! The rules by which instructions are counted.
 //!
 //! - A block of straight code runs once for each wave, a loop over lanes or words 4 times, the tree of a reduction twice with 15
-//!   steps inside for one wave of four. Blocks behind a divergent `if` count in full, so that flat and words are upper bounds.
+//!   steps inside for one wave of four. Blocks behind a divergent `if` count in full, so the counts of flat and words are upper bounds.
 //! - Branches that the bench never takes are left out (`shaders::COLD`); registers are those of the whole kernel.
 //! - A vector instruction takes one pass of the SIMD, a 32-bit multiplication (low or high) 4, a 64-bit one 4, a 64-bit shift 2.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Numbers by the kind of instruction.
+/// Numbers of instructions by their kind.
 pub type Kinds = BTreeMap<String, f64>;
 
 /// Vector instructions.
@@ -40,7 +40,7 @@ const LANES: f64 = 4.0;
 /// The rounds of a reduction's outer loop for one wave of four, and of both its loops.
 const TREE: [f64; 2] = [2.0, 7.5];
 
-/// A shader and what became of it on a card: a line of `isa.c`.
+/// A shader and what it was compiled to for a card: a line of the output of `isa.c`.
 #[derive(Deserialize)]
 pub struct Shader {
     pub shader: String,
@@ -58,7 +58,7 @@ struct Block {
 }
 
 impl Shader {
-    /// Instructions by kind that a wave runs, for an element.
+    /// Returns the instructions that a wave runs for an element, by kind.
     pub fn per_element(&self) -> Kinds {
         let of_tree = |block: &Block| {
             let same = |other: &&Block| other.r#loop == block.r#loop;
@@ -79,13 +79,13 @@ impl Shader {
         total
     }
 
-    /// Elements of an invocation.
+    /// The elements of an invocation.
     fn elements(&self) -> f64 {
         let long = self.entry == "chunks" || self.entry == "lanes" && self.shader.contains(".lanes");
         if long { 16.0 } else { 4.0 }
     }
 
-    /// A number of the driver's own.
+    /// One of the driver's own statistics.
     pub fn statistic(&self, name: &str) -> f64 {
         self.statistics.get(name).copied().unwrap_or(f64::NAN)
     }
@@ -96,7 +96,7 @@ pub fn sum(kinds: &Kinds, wanted: &[&str]) -> f64 {
     wanted.iter().filter_map(|kind| kinds.get(*kind)).sum()
 }
 
-/// Passes of the SIMD.
+/// Returns the passes of the SIMD that these instructions take.
 pub fn passes(kinds: &Kinds) -> f64 {
     let of = |kind: &&str| match *kind {
         "int_mul" | "int_wide" => 4.0,
@@ -107,7 +107,7 @@ pub fn passes(kinds: &Kinds) -> f64 {
     VECTOR.iter().map(|kind| of(kind) * sum(kinds, &[kind])).sum()
 }
 
-/// Waves of 64 that a SIMD holds, by the registers of a lane. The null device's own number is not to be trusted on RDNA.
+/// Returns the waves of 64 that a SIMD holds, from the registers of a lane. RADV's own number for a null device is wrong on RDNA.
 pub fn waves(family: &str, registers: f64) -> u32 {
     let (all, most) = match family {
         "navi21" => (512, 16),

@@ -1,6 +1,6 @@
-//! The instructions of the benchmark's shaders on AMD cards that are not there, against their budgets: `xtask/scripts/isa.sh`.
+//! The instructions of the benchmark's shaders on AMD cards, without having any, against their budgets: `xtask/scripts/isa.sh`.
 //!
-//! It composes the shaders of every op, storage and walk on wgpu's noop backend, hands them to `isa.c` for each card, counts by the
+//! Composes the shaders of every op, storage and walk on wgpu's noop backend, hands them to `isa.c` for each card, counts by the
 //! rules of `counts`, predicts ratios of arithmetic to memory by the model of `cards`, and writes all of it as JSON.
 
 mod budgets;
@@ -58,7 +58,7 @@ fn main() -> Result<ExitCode> {
     verdict(&mesa, &rows)
 }
 
-/// Says which ops need more than their budgets. Budgets are for one version of the driver: with another they only report.
+/// Prints which ops need more than their budgets. Budgets are for one version of the driver; with another, none fails.
 fn verdict(mesa: &str, rows: &[Row]) -> Result<ExitCode> {
     let budgets = budgets::read()?;
     let over = budgets.exceeded(rows)?;
@@ -70,7 +70,7 @@ fn verdict(mesa: &str, rows: &[Row]) -> Result<ExitCode> {
     Ok(if known && !over.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Every shader of a folder on a card, by name.
+/// Compiles every shader of a folder for a card; returns the results by name.
 fn compiled(folder: &Path, family: &str, spirv: &Path) -> Result<BTreeMap<String, Shader>> {
     let mut files: Vec<String> = Vec::new();
     for file in fs::read_dir(spirv)? {
@@ -86,7 +86,7 @@ fn compiled(folder: &Path, family: &str, spirv: &Path) -> Result<BTreeMap<String
     lines.map(|shader| shader.map(|shader| (shader.shader.clone(), shader))).collect()
 }
 
-/// The output of `isa.c`.
+/// Runs the program of `isa.c`, and returns its output.
 fn tool(folder: &Path, family: &str, arguments: &[String]) -> Result<String> {
     let path = folder.join("isa");
     let mut command = Command::new(&path);

@@ -34,10 +34,10 @@ pub struct Row {
     pub ratios: BTreeMap<&'static str, f64>,
 }
 
-/// Kernels beside an op's own, which do not grow with the elements.
+/// Kernels in addition to an op's own, whose work does not grow with the elements.
 const BESIDE: [&str; 2] = ["fold_total", "gather_rows"];
 
-/// The rows of a card. `hot` are the shaders whose instructions are counted in place of the whole's.
+/// Makes the rows of a card. `hot` are the shaders whose instructions are counted instead of those of the whole shaders.
 pub fn of(
     family: &str,
     native: bool,

@@ -25,8 +25,8 @@ pub const SHAPES: [(&str, Shape); 5] = [
 /// The op that draws noise alone, which is a constructor of a plan and not in the bench's list.
 const FILL: &str = "fill";
 
-/// Lines of shaders that lead to branches which the bench never takes, and lines that never do: the terms of a bound at its first
-/// timestep, and numbers that 16 bits hold as subnormal ones, as infinity or as NaN.
+/// Lines of shaders that lead to branches which the bench never takes, and lines that replace them and never lead there: the terms of
+/// a bound at its first timestep, and numbers that 16 bits hold as subnormal ones, as infinity or as NaN.
 const COLD: [[&str; 2]; 3] = [
     ["return row.term == f32(term);", "return false;"],
     ["if (max(range.x, range.y) >= RANGE_f16) {", "if (false) {"],
@@ -36,11 +36,13 @@ const COLD: [[&str; 2]; 3] = [
 /// The folder into which composed shaders are written; see `tweedie::guide`.
 const DUMP: &str = "TWEEDIE_DUMP_WGSL";
 
-/// The folder of shaders without the branches that the bench never takes: their instructions are counted in place of the whole's.
+/// The folder of shaders without the branches that the bench never takes: their instructions are counted instead of those of the
+/// whole shaders.
 pub const HOT: &str = "hot";
 
-/// Writes the shaders of every op, storage and walk into a folder, as `OP.STORAGE.WALK@N`, where `N` are the bindings at dynamic
-/// offsets; several kernels of a plan have the entry point in their names too. `native` are those of a device with 64-bit integers and 16-bit numbers.
+/// Writes the shaders of every op, storage and walk into a folder, as `OP.STORAGE.WALK@N.spv`, where `N` are the bindings at dynamic
+/// offsets; if a plan has several kernels, their names have the entry point too. With `native` they are those of a device with
+/// 64-bit integers and 16-bit numbers.
 pub fn write_all(folder: &Path, native: bool) -> Result<()> {
     let dump = PathBuf::from(env::var_os(DUMP).with_context(|| format!("{DUMP} names no folder"))?);
     fs::create_dir_all(folder.join(HOT))?;
@@ -105,7 +107,7 @@ fn take(dump: &Path, folder: &Path, name: &str, dynamic: &str, shape: Shape) -> 
     Ok(())
 }
 
-/// The SPIR-V of a driver with robustBufferAccess2: naga checks no buffer, and all else.
+/// The SPIR-V for a driver with robustBufferAccess2: naga adds no checks for buffers, but all others.
 fn spirv(text: &str, shape: Shape) -> Result<Vec<u8>> {
     let module = naga::front::wgsl::parse_str(text).map_err(|error| anyhow!("{}", error.emit_to_string(text)))?;
     let capabilities =
