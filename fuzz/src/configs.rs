@@ -1,4 +1,4 @@
-//! The `scheduler_config.json` of diffusers, and the run that goes with it.
+//! The `scheduler_config.json` of diffusers, with options of a run.
 
 use crate::options::options;
 use crate::samplers::assert_sound;
@@ -6,12 +6,12 @@ use arbitrary::{Result, Unstructured};
 use tweedie::math::Sampler;
 use tweedie::math::catalog::SamplerOptions;
 
-/// The bytes are the text.
+/// Reads the bytes as the text of a config.
 pub fn run(data: &[u8]) {
     let _ = read(&mut Unstructured::new(data));
 }
 
-/// The whole text under four plain runs, and under a run that is made of its bytes.
+/// Reads the whole text with four numbers of steps, each as published and as in diffusers, and with options made of its bytes.
 fn read(u: &mut Unstructured<'_>) -> Result<()> {
     let text = u.peek_bytes(u.len()).unwrap_or_default();
     let Ok(text) = std::str::from_utf8(text) else { return Ok(()) };

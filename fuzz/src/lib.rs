@@ -1,7 +1,7 @@
-//! Arbitrary bytes and numbers for everything of tweedie that reads them.
+//! Arbitrary bytes and numbers for everything in tweedie that reads them.
 //!
-//! **Theory.** Whatever a reader is given, it answers with a value that keeps its promises, or with an error: no panic, no
-//! hang, no memory that does not stand in proportion to the input. Whatever a plan builder accepts, wgpu accepts too.
+//! **Theory.** Whatever a reader is given, it returns a value that keeps its promises, or an error: no panic, no hang, no memory
+//! out of proportion to the input. Whatever a plan builder accepts, wgpu accepts too.
 //!
 //! **Practice.** A target is a function of bytes that panics where a promise is broken. `xtask/scripts/fuzz.sh` runs all of them
 //! under libFuzzer; `cargo test` here runs them on the files in `seeds`, among which is every input that ever broke one.
@@ -46,7 +46,7 @@ pub fn run(name: &str, data: &[u8]) {
     }
 }
 
-/// Runs the target of this name on the files that the command line lists, to see a finding again.
+/// Runs the target of this name on the files that the command line lists, to reproduce a finding.
 ///
 /// # Errors
 /// Reading a file fails.
@@ -60,7 +60,7 @@ pub fn run_files(name: &str) -> std::io::Result<()> {
     })
 }
 
-/// Defines the program of the target that has the program's name. libFuzzer calls it under cargo-fuzz.
+/// Defines the program of the target that has the program's name. Under cargo-fuzz, libFuzzer calls the target.
 #[macro_export]
 macro_rules! program {
     () => {

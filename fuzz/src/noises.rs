@@ -4,10 +4,10 @@ use crate::numbers::{Count, Number};
 use arbitrary::{Arbitrary, Result, Unstructured};
 use tweedie::noise::{Angle, BrownianPath, BrownianTree, ComfyNoise, Dtype, Generator, Source, slerp};
 
-/// Shapes of more numbers than this are drawn by nothing but the check of their size.
+/// Shapes of more numbers than this are not drawn, unless they are so large that they must be refused.
 const MOST: usize = 4096;
 
-/// Draws what the bytes say; a draw has the numbers of its shape, none of them infinite, or an error.
+/// Draws what the bytes say: a draw gives as many numbers as its shape has, all finite, or an error.
 pub fn run(data: &[u8]) {
     let _ = draw(&mut Unstructured::new(data));
 }
@@ -31,7 +31,7 @@ fn shape(u: &mut Unstructured<'_>) -> Result<Vec<usize>> {
     (0..u.int_in_range(0..=4)?).map(|_| Ok(Count::arbitrary(u)?.0)).collect()
 }
 
-/// The numbers of a shape that is worth drawing, or that must be refused.
+/// The number of elements of a shape that is small enough to draw, or that must be refused.
 fn worth(shape: &[usize]) -> Option<usize> {
     let count = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).unwrap_or(usize::MAX);
     (count <= MOST || count > Generator::MAX_ELEMENTS).then_some(count)

@@ -52,7 +52,7 @@ impl<'a> Arbitrary<'a> for Count {
     }
 }
 
-/// A short list.
+/// A list of at most so many numbers.
 pub fn list(u: &mut Unstructured<'_>, most: usize) -> Result<Vec<f64>> {
     let length = u.int_in_range(0..=most)?;
     (0..length).map(|_| Ok(Number::arbitrary(u)?.0)).collect()

@@ -1,4 +1,4 @@
-//! Options of samplers: every field, mostly left out.
+//! Options of samplers: any field, though most are left out.
 
 use crate::numbers::{Count, Number, list};
 use arbitrary::{Arbitrary, Result, Unstructured};
@@ -19,7 +19,7 @@ pub fn options(u: &mut Unstructured<'_>) -> Result<SamplerOptions> {
         4 => (steps, timesteps) = (Some(Count::arbitrary(u)?.0), Some(list(u, 3)?)),
         _ => steps = Some(Count::arbitrary(u)?.0),
     }
-    // No `..`: a new field is to be fuzzed.
+    // No `..`, so that a new field is fuzzed too.
     Ok(SamplerOptions {
         steps,
         timesteps,
@@ -65,7 +65,7 @@ pub fn options(u: &mut Unstructured<'_>) -> Result<SamplerOptions> {
     })
 }
 
-/// A value now and then: few at a time, so that most runs get beyond what contradicts each other.
+/// Gives a value now and then: few at a time, so that in most runs the options do not contradict each other.
 fn sometimes<T>(u: &mut Unstructured<'_>, value: impl FnOnce(&mut Unstructured<'_>) -> Result<T>) -> Result<Option<T>> {
     if u.ratio(1, 8)? { Ok(Some(value(u)?)) } else { Ok(None) }
 }

@@ -12,7 +12,7 @@ use tweedie::noise::Perturbation;
 use tweedie::table::{Clip, Deviation, Matrix, StepRow, Table};
 use tweedie::{Context, Groups, Shape, Storage, Tensor};
 
-/// A device that makes a panic of whatever wgpu complains about.
+/// A device on which every complaint of wgpu is a panic.
 pub(crate) struct Device {
     device: wgpu::Device,
     pub queue: wgpu::Queue,
@@ -45,7 +45,8 @@ impl Device {
     }
 }
 
-/// By default, as WebGPU has them at least, the smallest, and with little room in a binding.
+/// Runs on one of four devices: with WebGPU's default limits or wgpu's downlevel ones, and with either but bindings of at most
+/// 16 KiB.
 fn with_device<T>(which: u8, run: impl FnOnce(&Device) -> T) -> T {
     thread_local! {
         // Never dropped: wgpu has thread-locals of its own, which may be gone by then.
@@ -61,12 +62,13 @@ fn with_device<T>(which: u8, run: impl FnOnce(&Device) -> T) -> T {
         .with(|devices| run(devices[usize::from(which % 4)].get_or_init(|| Box::leak(Box::new(Device::new(limits()))))))
 }
 
+/// Makes, records and moves the plans that the bytes describe.
 pub fn run(data: &[u8]) {
     let mut u = Unstructured::new(data);
     let Ok(which) = u8::arbitrary(&mut u) else { return };
     with_device(which, |device| {
         let _ = plan(device, &mut u);
-        // Dropped buffers and plans are given back.
+        // Frees dropped buffers and plans.
         let _ = device.device.poll(wgpu::PollType::Poll);
     });
 }
@@ -81,7 +83,7 @@ fn plan(device: &Device, u: &mut Unstructured<'_>) -> Result<()> {
         6 => bench.timesteps(u),
         _ => bench.counter(u),
     }?;
-    // After the others, so that the seeds keep what they were.
+    // After the others, so that the seeds keep their meaning.
     if u.arbitrary()? { bench.terms(u) } else { bench.chain(u) }
 }
 
@@ -102,7 +104,7 @@ fn rows(u: &mut Unstructured<'_>) -> Result<usize> {
     Ok(*u.choose(&[0, 1, 2, 3, 5, 1000, 1024, 1025, 4096, 4097])?)
 }
 
-/// Device that plans are made on.
+/// A device, and the buffers, the shape and the number of rows that plans are made of.
 pub(crate) struct Bench<'a> {
     pub device: &'a Device,
     buffers: &'a [wgpu::Buffer],
@@ -140,7 +142,7 @@ impl<'a> Bench<'a> {
         if u.arbitrary()? { Ok(Some(self.tensor(u)?)) } else { Ok(None) }
     }
 
-    /// A tensor, or the very one that is to be replaced.
+    /// A tensor, or the input itself, for an output in place.
     pub fn output(&self, u: &mut Unstructured<'_>, input: Option<Tensor<'a>>) -> Result<Tensor<'a>> {
         match input {
             Some(input) if u.ratio(1, 3)? => Ok(input),
@@ -190,13 +192,13 @@ impl<'a> Bench<'a> {
         Ok(Perturbed { by: Perturbation { offset: offset.0, input: input.0 }, channel })
     }
 
-    /// Rows that repeat these, with a hole here and there.
+    /// Rows that repeat these, with every third one missing if there are to be holes.
     pub fn table<R: Copy>(&self, some: &[R], hole: bool) -> Vec<Option<R>> {
         let row = |i: usize| if hole && i % 3 == 1 { None } else { some.get(i % some.len().max(1)).copied() };
         (0..self.rows).map(row).collect()
     }
 
-    /// Whatever is accepted can be recorded at each of its places, and nowhere else.
+    /// Records a plan at some timestep and step, at timestep 0, and with timesteps from a buffer: each is recorded or refused.
     pub fn record(&self, u: &mut Unstructured<'_>, plan: &Plan) -> Result<()> {
         let timestep = if u.arbitrary()? { Some(u.int_in_range(0..=5000)?) } else { None };
         let at = Recording { timestep, step: u.int_in_range(0..=3)? };
@@ -212,7 +214,7 @@ impl<'a> Bench<'a> {
         self.record_moved(u, plan, at)
     }
 
-    /// The same on other tensors for some of its roles.
+    /// Moves a plan to other tensors for some of its roles, and records it if that is accepted.
     fn record_moved(&self, u: &mut Unstructured<'_>, plan: &Plan, at: Recording) -> Result<()> {
         let mut tensors = Vec::new();
         for role in plan.roles() {

@@ -1,4 +1,4 @@
-//! The files that are given to the tool.
+//! The files that the tool reads.
 
 use files::{Picture, TensorFile};
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::sync::OnceLock;
 use tweedie_bench::lines;
 use tweedie_cli::study::data::Data;
 
-/// Puts the bytes into a file of this kind, one for each process.
+/// Writes the bytes into a file with this extension, one for each thread, in a folder for the process.
 fn file(extension: &str, data: &[u8]) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder for the file"));
-    // Tests run side by side.
+    // Tests run in parallel.
     let path = folder.path().join(format!("{:?}.{extension}", std::thread::current().id()));
     std::fs::write(&path, data).expect("the file is written");
     path
 }
 
-/// An error is one line, whatever the file holds.
+/// Returns the value of a result; asserts that an error is one line, whatever the file holds.
 fn said<T>(result: anyhow::Result<T>) -> Option<T> {
     result.map_err(|error| assert!(!format!("{error:#}").contains('\n'), "{error:#}")).ok()
 }

@@ -2,7 +2,7 @@
 
 use tweedie::math::run::{Run, RunModel};
 
-/// The bytes are the text.
+/// Reads the bytes as the text of a run file.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Run::from_json(text) {
@@ -11,7 +11,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The bytes are a PNG, or the text of a workflow. Its checkpoint is one of Stable Diffusion 1.5.
+/// Reads the bytes as a PNG, or as the text of a workflow. Its checkpoint is given as one of Stable Diffusion 1.5.
 pub fn workflow(data: &[u8]) {
     let Ok(model) = RunModel::named("sd15") else { return };
     let given = Some(("sd15", &model));
@@ -28,7 +28,7 @@ pub fn workflow(data: &[u8]) {
 /// The most sigmas of a loop whose rows are planned here: a fuzzer needs many inputs a second.
 const MOST_PLANNED: usize = 100;
 
-/// Every sigma is a number, and a run that is written is the run that is read.
+/// Checks that every sigma is finite and at least 0, that the parts of a run agree, and that it is read back as it was written.
 fn check(run: &Run) {
     let sigmas = run.sigmas();
     let sound = |sigma: &f64| sigma.is_finite() && *sigma >= 0.0;

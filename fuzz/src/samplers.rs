@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
     let _ = lists(&mut u).and_then(|()| samplers(&mut u)).and_then(|()| named(&mut u)).and_then(|()| any(&mut u));
 }
 
-/// Every number of a sampler is finite, and no row looks back beyond the beginning.
+/// Asserts that every number of a sampler is finite, and that no row looks back beyond the beginning.
 pub fn assert_sound(sampler: &Sampler) {
     for (k, call) in sampler.calls().iter().enumerate() {
         let row = call.row;

@@ -1,4 +1,4 @@
-//! Schedules of arbitrary numbers, and every table that is made of one.
+//! Schedules of arbitrary numbers, and every table that is made from one.
 
 use crate::numbers::{Count, Number, list};
 use arbitrary::{Arbitrary, Result, Unstructured};
@@ -17,7 +17,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Any schedule, of the catalogue or of lists.
+/// Makes any schedule, from the catalogue or from lists.
 pub fn schedule(u: &mut Unstructured<'_>) -> Result<std::result::Result<Schedule, CatalogError>> {
     let n = Count::arbitrary(u)?.0;
     let [a, b, c]: [Number; 3] = u.arbitrary()?;
@@ -87,7 +87,7 @@ fn weight(u: &mut Unstructured<'_>) -> Result<Weight> {
     })
 }
 
-/// A number that a table holds may leave f32, which `rounded` says; it never leaves f64.
+/// Asserts that all numbers of a table are finite in f64. They may exceed f32, which is an error of `rounded`.
 fn assert_finite<R: Row>(table: Option<Table<R>>) {
     let Some(table) = table else { return };
     let numbers = table.rows().iter().flatten().flat_map(Row::numbers);

@@ -1,4 +1,4 @@
-//! Every target on the files of its folder in `seeds`: examples to begin with, and every input that ever broke a promise.
+//! Every target on the files of its folder in `seeds`: examples, and every input that ever broke a promise.
 
 use std::path::Path;
 

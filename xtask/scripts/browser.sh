@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the page, and tests it in a headless Chromium on SwiftShader, its software GPU:
 #
-#   xtask/scripts/browser.sh [what the names of the tests must contain]
+#   xtask/scripts/browser.sh [FILTER]    with a filter only the tests whose names contain it
 #
 # Installs Chromium through apt-get where none is found; CHROMIUM names another one. Screenshots go to target/shots.
 set -euo pipefail

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tweedie on Burn tensors: the tests of integrations/burn with Burn's fusion on and off, a short training that stops and goes
-# on, and one short measurement side by side. Compiling Burn takes a quarter of an hour on two cores, once.
+# tweedie on Burn tensors: the tests of integrations/burn with Burn's fusion on and off, a short training that stops and resumes,
+# and a short comparison with Burn's own operations. Compiling Burn takes a quarter of an hour on two cores, once.
 #
 #   xtask/scripts/burn.sh
 #
-# Installs Mesa's Vulkan driver through apt-get where there is no driver at all. Exits 3 where it cannot.
+# Installs Mesa's Vulkan driver through apt-get if there is no driver at all. Exits 3 if it cannot.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo check for another platform:
+# Runs cargo check for another platform:
 #
 #   xtask/scripts/cross.sh x86_64-pc-windows-gnu|aarch64-apple-darwin|wasm32-unknown-unknown
 #
@@ -19,13 +19,13 @@ wasm32-unknown-unknown) what=(--package tweedie --lib) ;;
 esac
 
 if [[ ! -d $(rustc --print target-libdir --target "$target") ]] && ! rustup target add "$target" >&2; then
-  echo "error: no standard library for $target, and rustup brings none" >&2
+  echo "error: no standard library for $target, and rustup cannot install it" >&2
   exit 3
 fi
 
 mkdir -p "${CARGO_TARGET_DIR:-target}/cross"
 folder=$(cd "${CARGO_TARGET_DIR:-target}/cross" && pwd)
-# What is only checked needs no code in C (criterion brings a little along): one that says it is clang and leaves empty files.
+# A check needs no compiled C code (criterion has a little), so this compiler claims to be clang and writes empty files.
 cat >"$folder/cc" <<'END'
 #!/bin/sh
 case $1 in
@@ -45,7 +45,7 @@ artifacts=$folder/$target.json
 code=0
 CARGO_TARGET_DIR=$folder/build cargo check --target "$target" "${what[@]}" --all-features \
   --message-format=json-render-diagnostics >"$artifacts" || code=$?
-# Own targets, and those of other packages: libraries, build scripts, macros.
+# Our own targets, and those of other packages: libraries, build scripts, macros.
 built=$(grep '"reason":"compiler-artifact"' "$artifacts" || true)
 own=$(grep -c "\"manifest_path\":\"$PWD/" <<<"$built" || true)
 others=$(grep -c '"manifest_path":' <<<"$built" || true)

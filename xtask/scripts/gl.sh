@@ -3,7 +3,7 @@
 #
 #   xtask/scripts/gl.sh cargo test -p tweedie
 #
-# Installs the driver through apt-get where it is missing.
+# Installs the driver through apt-get if it is missing.
 set -euo pipefail
 
 if (($# == 0)); then

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Measures a graphics card in less than eight minutes, on a machine with nothing installed but its driver:
 #
-#   xtask/scripts/gpu.sh pack            where the workspace compiles: puts all that is carried along into target/gpu
-#   its copy in target/gpu [ADAPTER [OUT]]  on the machine with the card: the adapter by a part of its name [default: the best],
-#                                        results into the folder OUT [default: gpu-results]
+#   xtask/scripts/gpu.sh pack            where the workspace compiles: puts everything that is needed into target/gpu
+#   ./gpu.sh [ADAPTER [OUT]]             in a copy of target/gpu, on the machine with the card: measures the adapter with this part
+#                                        in its name [default: the best]; results go to the folder OUT [default: gpu-results]
 #   xtask/scripts/gpu.sh [ADAPTER [OUT]] both, for a machine that has a card and compiles
 #   TWEEDIE_QUICK=1 before either        a few rows of each, to try it out on a software driver
 #
-# It runs verify, the benchmark in three storages with timestamps and the copies beside it, the host's times, sampling loops from
-# end to end, and PyTorch where python3 has it. OUT holds a file for each, and one with adapter, driver, date and exit codes.
+# Runs verify, the benchmark in three storages with timestamps and both copies, the host's times, sampling loops from end to end,
+# and PyTorch if python3 has it. OUT then has a file for each, and one with adapter, driver, date and exit codes.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -19,19 +19,19 @@ usage() {
   exit 2
 }
 
-# The tool, the Vulkan loader, which a bare driver does not bring, and the script of PyTorch.
+# Packs the tool, the Vulkan loader, which a bare driver does not include, and the script for PyTorch.
 pack() {
   local root folder loader
   root=$(cd "$here/../.." && pwd)
   folder=${CARGO_TARGET_DIR:-$root/target}/gpu
   mkdir -p "$folder"
-  if [[ -n ${TWEEDIE_TOOL:-} ]]; then # one that is compiled already
+  if [[ -n ${TWEEDIE_TOOL:-} ]]; then # a compiled tool
     cp "$TWEEDIE_TOOL" "$folder/tweedie"
   else
     (cd "$root" && cargo build --release --package tweedie-cli)
     cp "${CARGO_TARGET_DIR:-$root/target}/release/tweedie" "$folder/tweedie"
   fi
-  strip "$folder/tweedie" 2>/dev/null || true # smaller to carry
+  strip "$folder/tweedie" 2>/dev/null || true # smaller to copy
   loader=$(ldconfig -p | sed -n 's/.*libvulkan\.so\.1 .*x86-64.*=> //p' | head -n 1)
   [[ -z $loader ]] || cp -L "$loader" "$folder/libvulkan.so.1"
   cp "$root/benches/peers/torch_bench.py" "${BASH_SOURCE[0]}" "$folder/"
@@ -39,7 +39,7 @@ pack() {
   echo "packed: $folder, $(du -sh "$folder" | cut -f 1)"
 }
 
-# The first file of these names where libraries of drivers lie.
+# Prints the first file with one of these names in the folders of driver libraries.
 library() {
   local name found
   for name in "$@"; do
@@ -52,7 +52,7 @@ library() {
   done
 }
 
-# Containers often have NVIDIA's libraries without the file that names them to the Vulkan loader.
+# Writes the file that names NVIDIA's library to the Vulkan loader: containers often have the library without it.
 find_driver() {
   local driver
   [[ -z ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-} ]] || return 0
@@ -62,7 +62,7 @@ find_driver() {
   driver=$(library libGLX_nvidia.so.0 libEGL_nvidia.so.0) # the second where there is no X at all
   if [[ -z $driver ]]; then
     if [[ -e /dev/nvidiactl ]]; then
-      echo "NVIDIA's driver is here without libGLX_nvidia.so.0: give the container the capability graphics" >&2
+      echo "NVIDIA's driver is here without libGLX_nvidia.so.0: give the container the driver capability \`graphics\`" >&2
     fi
     return 0
   fi
@@ -72,12 +72,12 @@ find_driver() {
   echo "Vulkan driver: $driver"
 }
 
-text() { # as JSON
+text() { # a string as JSON
   local word=${1//\\/\\\\}
   printf '"%s"' "${word//\"/\\\"}"
 }
 
-# step NAME SECONDS COMMAND...: runs it for at most so long. What it prints goes to NAME.jsonl, its errors to NAME.log.
+# step NAME SECONDS COMMAND...: runs the command for at most so long. Its output goes to NAME.jsonl, its errors to NAME.log.
 step() {
   local name=$1 limit=$2 code=0 begun=$SECONDS
   shift 2
@@ -86,7 +86,7 @@ step() {
   [[ -s $out/$name.log ]] || rm -f "$out/$name.log"
   steps+=("{\"step\": $(text "$name"), \"code\": $code, \"seconds\": $((SECONDS - begun)), \"limit\": $limit}")
   echo "$name: exit code $code in $((SECONDS - begun)) s"
-  # A benchmark that its limit has ended (INT) keeps the rows that it has. A check or a loop that is cut off shows nothing.
+  # A benchmark that its limit has ended (INT) keeps the rows that it has. A check or a loop that was cut off proves nothing.
   if ((code != 0)) && ! [[ $code == 124 && $name =~ ^(bench|host|torch)$ ]]; then
     failed+=("$name")
     tail -n 3 "$out/$name.log" 2>/dev/null || true
@@ -118,7 +118,7 @@ measure() {
     loops=(--count 4)
   fi
   step verify 120 "$tool" verify "${which[@]}" ${TWEEDIE_QUICK:+--storage f32} --json
-  # The results name the adapter once: a thousand lines need not.
+  # The results name the adapter once, so a thousand lines need not.
   [[ ! -e $out/verify.jsonl ]] || sed -i 's/"adapter":"[^"]*",//' "$out/verify.jsonl"
   step bench 150 "$tool" bench "${which[@]}" "${few[@]}" --json -
   step host 40 "$tool" bench "${which[@]}" --host --json -
@@ -130,7 +130,7 @@ measure() {
     ! python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || cuda=cuda
     step torch 100 python3 "$here/torch_bench.py" --device "$cuda" --compile --dtypes f32,f16 ${TWEEDIE_QUICK:+--workloads latent_sd15}
   else
-    echo "torch: python3 has none"
+    echo "torch: skipped, python3 does not have it"
   fi
   {
     printf '{\n  "date": "%s",\n  "commit": %s,\n  "device": %s,\n  "torch": %s,\n  "steps": [\n    ' \

@@ -3,9 +3,9 @@
 //   hlsl fxc|dxc FOLDER LIST
 //   hlsl version
 //
-// Each line of LIST begins with a name and an entry point; FOLDER/NAME.hlsl is compiled. Its last line of output is
-// "compiled COUNT of COUNT, slowest MS NAME", with times of the CPU. Exit code 0 where all compiled, 1 where one did not, 2 where
-// none could be tried.
+// Each line of LIST begins with a name and an entry point; FOLDER/NAME.hlsl is compiled. The last line of output is
+// "compiled COUNT of COUNT, slowest MS NAME", with CPU time. Exit codes: 0 if all compiled, 1 if one did not, 2 if none could be
+// tried.
 #include <stdio.h>
 #include <windows.h>
 
@@ -19,7 +19,7 @@ static const GUID IID_COMPILER3 = {0x228b4687, 0x5a6a, 0x4730, {0x90, 0x0c, 0x97
 static const GUID IID_RESULT = {0x58346cda, 0xdde7, 0x4497, {0x94, 0x61, 0x6f, 0x87, 0xaf, 0x5e, 0x06, 0x59}};
 
 enum { NAME = 96, STRICTNESS = 1 << 11 /* D3DCOMPILE_ENABLE_STRICTNESS */, UTF8 = 65001 };
-// A compiler that has not ended by then never does, as far as anybody who waits for it is concerned.
+// A compiler that has not ended after so much CPU time counts as hung.
 enum { PATIENCE_MS = 180000, SLOW_MS = 5000 };
 static char text[1 << 22]; // of the file
 
@@ -79,7 +79,7 @@ static void compile_dxc(Job *job) {
   release(result);
 }
 
-// Of this process: the machine may be busy with others.
+// CPU time of this process: the machine may be busy with others.
 static int cpu_ms(void) {
   FILETIME begun, ended, kernel, user;
   GetProcessTimes(GetCurrentProcess(), &begun, &ended, &kernel, &user);
@@ -99,7 +99,7 @@ static int read_text(Job *job) {
   return job->size > 0 && job->size < (int)sizeof text;
 }
 
-// Whether it compiled; with DXC whatever it says is an error, as wgpu has it.
+// Whether it compiled; any message of DXC counts as an error, as in wgpu.
 static int good(const Job *job) {
   if (FAILED(job->status) || blob_size(job->code) == 0) return 0;
   return fxc || blob_size(job->messages) <= 1;
@@ -135,7 +135,7 @@ static int compile_all(const char *folder, FILE *list) {
     HANDLE thread = CreateThread(NULL, 16 << 20, compile, &job, 0, NULL);
     while (WaitForSingleObject(thread, 1000) != WAIT_OBJECT_0) {
       if (cpu_ms() - begun < PATIENCE_MS) continue;
-      printf("%s: has not ended in %d s of the CPU, the others are not tried\n", job.path, PATIENCE_MS / 1000);
+      printf("%s: has not ended in %d s of CPU time, the others are not tried\n", job.path, PATIENCE_MS / 1000);
       fflush(stdout);
       ExitProcess(1); // the thread cannot be stopped
     }

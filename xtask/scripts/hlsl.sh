@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every shader that tweedie composes through Microsoft's own compilers: FXC (shader model 5.1), which Windows brings along,
+# Compiles every shader that tweedie composes with Microsoft's own compilers: FXC (shader model 5.1), which is part of Windows,
 # and DXC (6.2), both under Wine and called as wgpu's DX12 backend calls them.
 #
-#   xtask/scripts/hlsl.sh [DUMP]         with those that a run left in TWEEDIE_DUMP_WGSL=DUMP
+#   xtask/scripts/hlsl.sh [DUMP]         also those that a run left in TWEEDIE_DUMP_WGSL=DUMP
 #
-# Wine, a compiler for one C file and the two libraries (of the npm package webgpu) are unpacked into target/hlsl, about 1 GB;
+# Wine, a compiler for one C file and the two libraries (from the npm package webgpu) are unpacked into target/hlsl, about 1 GB;
 # nothing is installed. Needs Debian's apt-get and dpkg-deb, and npm.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -31,7 +31,7 @@ unpack() {
   apt-cache show wine64 >/dev/null 2>&1 || as_root apt-get update -qq >&2
   rm -rf "$tools" "$folder/work"
   mkdir -p "$folder/work"
-  # apt drops its rights for a download, and says so where that user cannot enter our directory.
+  # apt gives up its privileges for a download, and warns if the user that it becomes cannot enter our directory.
   (cd "$folder/work" && apt-get download -qq "${packages[@]}" 2> >(grep -v '^W: Download is performed unsandboxed' >&2))
   for deb in "$folder"/work/*.deb; do dpkg-deb -x "$deb" "$folder/work" && rm "$deb"; done
   npm install --silent --no-save --no-audit --no-fund --prefix "$folder/work/npm" webgpu@0.6.2 >&2
@@ -41,7 +41,7 @@ unpack() {
   # The names under which Debian's own scripts would have left them.
   cp "$folder/work/usr/lib/wine/wineserver64" "$folder/work/usr/lib/wine/wineserver"
   cp "$folder/work/usr/x86_64-w64-mingw32/lib/zlib1.dll" "$folder/work/usr/lib/x86_64-linux-gnu/wine/x86_64-windows/"
-  mv "$folder/work" "$tools" # last: its presence says that all is there
+  mv "$folder/work" "$tools" # last, so that its presence means that everything is there
 }
 
 [[ -d $tools ]] || unpack
@@ -61,7 +61,7 @@ wine() {
 
 if [[ ! -e $folder/prefix/drive_c/windows/system32/zlib1.dll ]]; then
   mkdir -p "$folder/home"
-  wine wineboot -i >/dev/null 2>&1 || true # it complains about the screen that there is not
+  wine wineboot -i >/dev/null 2>&1 || true # it complains that there is no screen
   cp "$mingw/lib/zlib1.dll" "$folder/prefix/drive_c/windows/system32/" # Debian's Wine wants it everywhere
 fi
 echo "tools: $(wine "$tools/bin/hlsl.exe" version | tr -d '\r'), $(wine --version | tr -d '\r')"
@@ -71,7 +71,7 @@ rm -rf "$shaders"
 cargo run --quiet --example shaders -- "$shaders" "$@"
 cd "$shaders"
 
-# Compiles a list with `fxc` or `dxc`; a process for each core, each with a part of the list.
+# Compiles a list with `fxc` or `dxc`, with a process for each core, each for a part of the list.
 compile() {
   local compiler=$1 texts=$2 list=$3 part jobs=() code=0
   split -n "r/$(nproc)" "$list" "$compiler.part."
@@ -85,13 +85,13 @@ compile() {
   return $code
 }
 
-# "compiled 12 of 12, slowest 830 NAME" of each process, in one.
+# Adds up the last lines of all processes: "compiled 12 of 12, slowest 830 NAME".
 total() {
   awk '/^compiled/ { compiled += $2; all += $4; if ($6 >= slowest) slowest = $6 }
     END { printf "%d of %d (slowest %.1f s)", compiled, all, slowest / 1000 }' "$1"
 }
 
-# A compiler that takes what is broken says nothing about the others.
+# A compiler that accepts a broken shader proves nothing about the others.
 first=$(basename -s .hlsl "$(find hlsl_5_1 -name '*.hlsl' | sort | sed -n 1p)")
 mkdir broken
 { cat "hlsl_5_1/$first.hlsl"; echo 'float broken() { return nobody_knows_this; }'; } >"broken/$first.hlsl"
@@ -99,12 +99,12 @@ grep "^$first " shaders.txt >broken.txt
 for compiler in fxc dxc; do
   said=$(compile $compiler broken broken.txt || true)
   if [[ $said != *"compiled 0 of 1,"* ]]; then
-    echo "error: $compiler does not work, or takes a broken shader"
+    echo "error: $compiler does not work, or accepts a broken shader"
     exit 1
   fi
 done
 
-# What is for devices with 64-bit integers, FXC never sees.
+# FXC is never given the shaders for devices with 64-bit integers.
 while read -r name rest; do
   if [[ -e hlsl_5_1/$name.hlsl ]]; then echo "$name $rest"; fi
 done <shaders.txt >fxc.txt

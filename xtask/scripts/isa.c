@@ -1,15 +1,15 @@
-// What Mesa's RADV makes of SPIR-V compute shaders for an AMD card that is not there.
+// Compiles SPIR-V compute shaders with Mesa's RADV for an AMD card, without having one, and reports the instructions.
 //
 //   RADV_FORCE_FAMILY=navi21 isa [--asm DIR] FILE.spv...
 //   RADV_FORCE_FAMILY=navi21 isa --driver
 //
-// The second says the driver's version.
+// The second prints the driver's version.
 // A device is made with the features that wgpu 30 turns on (robustBufferAccess2 and the like), each shader becomes a
-// pipeline, and a line of JSON says what came of it: the driver's own statistics, and counts of the instructions in its
-// assembly, for the whole shader and for each basic block with the loops that it lies in. --asm keeps the assembly as
-// DIR/NAME.FAMILY.s. A file NAME@N,...spv has uniform buffers at dynamic offsets at the bindings N.
+// pipeline, and a line of JSON reports it: the driver's own statistics, and counts of the instructions in its assembly, for
+// the whole shader and for each basic block with the loops that it lies in. --asm keeps the assembly as DIR/NAME.FAMILY.s.
+// A file NAME@N,...spv has uniform buffers at dynamic offsets at the bindings N.
 //
-// The descriptor set layouts are read off the SPIR-V: uniform and storage buffers, any number of sets. Nothing runs.
+// The descriptor set layouts are derived from the SPIR-V: uniform and storage buffers, in up to 8 sets. Nothing runs.
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -71,7 +71,7 @@ static uint32_t *read_file(const char *path, size_t *words) {
     return all;
 }
 
-// Of the first compute entry point.
+// Reads the first compute entry point, its bindings and its workgroup.
 static void parse(const char *path, struct module *m) {
     memset(m, 0, sizeof *m);
     m->words = read_file(path, &m->count);
@@ -215,7 +215,7 @@ static void drop(struct built *b) {
 
 // ---------------------------------------------------------------------------------------------------- assembly
 
-// Kinds of instructions. A vector one counts for each wave; what it costs is for the reader to say.
+// Kinds of instructions. Their costs are left to the reader of the counts.
 enum kind {
     FP_FMA, FP_ADD_MUL, FP_OTHER, TRANSCENDENTAL, CONVERT, INT_ADD, INT_LOGIC, INT_SHIFT, INT_MUL, INT_WIDE, INT_64, SELECT_COMPARE, MOVE, LANE, PACKED, DOUBLE, VALU_OTHER,
     SALU, SCALAR_LOAD, LOAD_1, LOAD_2, LOAD_3, LOAD_4, LOAD_SHORT, STORE_1, STORE_2, STORE_3, STORE_4, STORE_SHORT, ATOMIC, SCRATCH, LDS, WAIT, BRANCH, BARRIER, NOP, KINDS
@@ -330,7 +330,7 @@ static int blocks_of(const char *text, struct block *blocks) {
                 if (!strcmp(blocks[j].label, targets[i][t])) blocks[i].targets[t] = j;
         }
     }
-    // The last branch back to each head ends its loop; a smaller one within is found later and wins.
+    // The last branch back to each head ends its loop; a loop inside is found later and overrides it.
     for (int head = 0; head < count; head++) {
         int last = -1;
         for (int i = head; i < count; i++)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Instruction counts: what Mesa's RADV makes of the benchmark's shaders for AMD cards that are not there, against the budgets of
-# benches/isa_budgets.json. Nothing runs on a card.
+# Counts the instructions that Mesa's RADV compiles the benchmark's shaders to for AMD cards, and compares them with the budgets of
+# benches/isa_budgets.json. No card is needed.
 #
-#   xtask/scripts/isa.sh [--write]       with --write the budgets become what was counted
+#   xtask/scripts/isa.sh [--write]       with --write the counts become the budgets
 #
-# The counts are left in target/isa, beside the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through
-# apt-get where they are missing.
+# The counts are left in target/isa, next to the assembly. Installs gcc, Vulkan's headers and Mesa's drivers through
+# apt-get if they are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Data-parallel training over MPI: the tests of integrations/mpi, which run 1, 2 and 4 processes on this machine, end some of them
-# and go on from their checkpoints.
+# Data-parallel training over MPI: the tests of integrations/mpi, which run 1, 2 and 4 processes on this machine, kill some of them
+# and continue from their checkpoints.
 #
 #   xtask/scripts/mpi.sh
 #
-# Installs Open MPI, clang (for the bindings of the crate mpi) and Mesa's Vulkan driver through apt-get where they are missing.
-# Exits 3 where it cannot.
+# Installs Open MPI, clang (for the bindings of the crate mpi) and Mesa's Vulkan driver through apt-get if they are missing.
+# Exits 3 if it cannot.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -31,11 +31,11 @@ packages() {
 }
 
 if ! command -v mpirun >/dev/null || ! command -v mpicc >/dev/null; then packages "Open MPI" openmpi-bin libopenmpi-dev; fi
-# The bindings need libclang and the headers that clang brings along.
+# The bindings need libclang and the headers that come with clang.
 if ! command -v clang >/dev/null; then packages clang clang libclang-dev; fi
 
 cargo test --quiet "${mpi[@]}" --no-run
-# The tests say that they found no adapter by failing where one is required.
+# If no adapter is found, the tests fail because one is required.
 if ! TWEEDIE_REQUIRE_ADAPTER=1 cargo test --quiet "${mpi[@]}" --test main -- --list >/dev/null 2>&1; then
   packages "a GPU driver" libvulkan1 mesa-vulkan-drivers
 fi

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# cargo check of the library with the least Rust that its manifest names, each feature alone and all together:
+# Runs cargo check on the library with the oldest Rust that its manifest allows: without features, each alone, and all together:
 #
 #   xtask/scripts/msrv.sh
 #
-# rustup brings that compiler. Tests and applications may need a later one.
+# rustup installs that compiler. Tests and applications may need a later one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

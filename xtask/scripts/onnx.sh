@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# ONNX networks in an engine in pure Rust, in tweedie's loops on the host: the tests of integrations/onnx. The digits are held
-# against those of the kernels, which need an adapter.
+# ONNX networks in an engine in pure Rust, in tweedie's loops on the host: the tests of integrations/onnx. The digits are compared
+# with those of the kernels, which need an adapter.
 #
 #   xtask/scripts/onnx.sh
 #
-# Installs Mesa's Vulkan driver through apt-get where there is no driver at all. Exits 3 where it cannot.
+# Installs Mesa's Vulkan driver through apt-get if there is no driver at all. Exits 3 if it cannot.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -20,7 +20,7 @@ as_root() {
   if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi
 }
 
-# The test of the digits says that it found no adapter by failing where one is required.
+# If no adapter is found, the test of the digits fails because one is required.
 cargo test --quiet "${onnx[@]}" --no-run
 if ! TWEEDIE_REQUIRE_ADAPTER=1 cargo test --quiet "${onnx[@]}" --test digits -- --list >/dev/null 2>&1; then
   if ! command -v apt-get >/dev/null; then

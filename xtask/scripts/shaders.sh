@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Every shader that tweedie composes, in the languages of Vulkan, Metal and D3D12 as wgpu writes them; the Khronos validator
-# (spirv-val) must pass all of the SPIR-V.
+# Writes every shader that tweedie composes in the languages of Vulkan, Metal and D3D12, as wgpu does; the Khronos validator
+# (spirv-val) must accept all of the SPIR-V.
 #
-#   xtask/scripts/shaders.sh [DUMP]      with those that a run left in TWEEDIE_DUMP_WGSL=DUMP
+#   xtask/scripts/shaders.sh [DUMP]      also those that a run left in TWEEDIE_DUMP_WGSL=DUMP
 #
-# The files are left in target/shaders. Installs spirv-tools through apt-get where it is missing.
+# The files are left in target/shaders. Installs spirv-tools through apt-get if it is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -27,19 +27,19 @@ echo "tools: spirv-val $(spirv-val --version | sed -n '1s/^SPIRV-Tools //p')"
 rm -rf "$folder"
 cargo run --quiet --example shaders -- "$folder" "$@"
 
-# The names of the modules that do not pass. The oldest version is held against Vulkan 1.0, the newest against 1.3.
+# Prints the names of the modules that are rejected. The oldest version is validated for Vulkan 1.0, the newest for 1.3.
 rejected() {
   local version=$1 environment=$2
   find "$folder/$version" -name '*.spv' -print0 |
     xargs -0 -P "$(nproc)" -I{} sh -c 'spirv-val --target-env "$0" "$1" >&2 || echo "$1"' "$environment" {}
 }
 
-# A validator that passes a broken module says nothing about the others.
+# A validator that accepts a broken module proves nothing about the others.
 first=$(find "$folder/spirv_1_0" -name '*.spv' | sort | sed -n 1p)
 mkdir "$folder/broken"
 head -c -4 "$first" >"$folder/broken/cut.spv"
 if [[ -z $(rejected broken vulkan1.0 2>/dev/null) ]]; then
-  echo "error: spirv-val passes a module that was cut short"
+  echo "error: spirv-val accepts a module that was cut short"
   exit 1
 fi
 failed=$(rejected spirv_1_0 vulkan1.0; rejected spirv_1_6 vulkan1.3)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A hundred thousand steps of changing shapes in one process: memory has to stay flat and results the same to the bit.
+# A hundred thousand steps of changing shapes in one process: memory must stay flat and results the same to the bit.
 #
 #   xtask/scripts/soak.sh [STEPS]
 #
-# A short run with a planted leak comes first, which has to be seen. The last line is the summary.
+# A short run with a planted leak comes first, which must be detected. The last line is the summary.
 set -euo pipefail
 
 steps=${1:-100000}
@@ -20,9 +20,9 @@ status=0
 leak=$(cargo test --quiet -p tweedie --test soak -- --steps 3000 --leak 2>/dev/null) || status=$?
 if ((status != 101 && status != 1)) || [[ $leak != *": FAILED; 0 of "* ]]; then
   printf '%s\n' "$leak"
-  echo "soak: FAILED: a planted leak was not seen" >&2
+  echo "soak: FAILED: a planted leak was not detected" >&2
   exit 1
 fi
-echo "a planted leak is seen"
+echo "a planted leak is detected"
 
 exec cargo test --quiet -p tweedie --test soak -- --steps "$steps"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command on SwiftShader, a second software Vulkan driver with other habits than Mesa's:
+# Runs a command on SwiftShader, a second software Vulkan driver, which behaves differently from Mesa's:
 #
 #   xtask/scripts/swiftshader.sh cargo test -p tweedie
 #
@@ -25,12 +25,12 @@ unpack() {
   local work
   work=$(mktemp -d "$folder/unpack.XXXXXX")
   trap 'rm -rf "$work"' EXIT
-  # apt drops its rights for a download, and says so where that user cannot enter our directory.
+  # apt gives up its privileges for a download, and warns if the user that it becomes cannot enter our directory.
   (cd "$work" && apt-get download -qq chromium-common 2> >(grep -v '^W: Download is performed unsandboxed' >&2))
   dpkg-deb --fsys-tarfile "$work"/chromium-common_*.deb | tar -x -C "$work" "./$library" "./$manifest"
   mkdir -p "$folder/${library%/*}"
   mv "$work/$manifest" "$folder/$manifest"
-  mv "$work/$library" "$folder/$library" # last: its presence says that all is there
+  mv "$work/$library" "$folder/$library" # last, so that its presence means that everything is there
   rm -rf "$work"
   trap - EXIT
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# typos with _typos.toml: misspelt words in every file.
+# Runs typos with _typos.toml, which finds misspelt words in every file.
 #
 #   xtask/scripts/typos.sh
 #
-# Where typos is not installed, it is taken from PyPI into target/typos.
+# If typos is not installed, it is taken from PyPI into target/typos.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

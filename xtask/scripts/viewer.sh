@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the viewer: its buffers against the references, and its window on an X server of its own (Xvfb), with real mouse and
-# key events (xdotool), on whichever Vulkan driver there is. Exits 0 if all went well, 1 if something failed, 3 where what it
-# needs cannot be had.
+# key events (xdotool), on whichever Vulkan driver there is. Exits 0 if every test passed, 1 if something failed, 3 if what it
+# needs is missing and cannot be installed.
 #
 #   xtask/scripts/viewer.sh [--screenshots DIR] [FILTER]
 #
@@ -15,7 +15,7 @@ if [[ ${1-} == --screenshots ]]; then
   shift 2
 fi
 
-# What the X11 part of winit opens when it runs, and what the tests use.
+# The libraries that the X11 part of winit loads at run time, and the packages of these and of what the tests use.
 libraries=(libX11.so.6 libX11-xcb.so.1 libXcursor.so.1 libXi.so.6 libxkbcommon-x11.so.0)
 packages=(xvfb xdotool libx11-6 libx11-xcb1 libxcursor1 libxi6 libxkbcommon-x11-0 libvulkan1 mesa-vulkan-drivers)
 

@@ -1,5 +1,5 @@
-//! Makes sure that there is a Vulkan driver. Windows and macOS bring a graphics API along; a bare Linux does not, and
-//! gets Mesa's software driver (lavapipe).
+//! Makes sure that there is a Vulkan driver. Windows and macOS come with a graphics API; a bare Linux does not, and gets Mesa's
+//! software driver (lavapipe).
 
 use std::process::Command;
 
@@ -40,13 +40,13 @@ fn devices(mut question: Command) -> u8 {
     code_of(question.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()))
 }
 
-/// Lets the user see why it finds nothing.
+/// Runs the program again with its output shown, so that the user sees why it finds no device.
 fn report(mut question: Command, code: u8) -> Step {
     run(&mut question)?;
     Err(code)
 }
 
-/// Through apt-get, as root or through a sudo that asks no password.
+/// Installs the driver through apt-get, as root or through a sudo that asks for no password.
 fn install() -> bool {
     if !succeeds("apt-get", &["--version"]) {
         return false;
@@ -62,7 +62,7 @@ fn install() -> bool {
     apt_get(as_root, &["install", "-y", "-qq", "--no-install-recommends", "libvulkan1", "mesa-vulkan-drivers"])
 }
 
-/// The output of apt-get goes to stderr, so that stdout holds the result alone.
+/// Runs apt-get. Its output goes to stderr, so that stdout has the result alone.
 fn apt_get(as_root: &[&str], arguments: &[&str]) -> bool {
     let apt = ["DEBIAN_FRONTEND=noninteractive", "apt-get"];
     code_of(Command::new(as_root[0]).args(&as_root[1..]).args(apt).args(arguments).stdout(std::io::stderr())) == 0

@@ -13,11 +13,11 @@ use std::process::{Command, ExitCode};
 use process::cargo;
 
 const USAGE: &str = "\
-usage: cargo demo [arguments of `tweedie demo`]    build the tool and show the diffusion algebra on a picture
-       cargo viewer [arguments of `tweedie-viewer`] build the viewer and open its window
+usage: cargo demo [arguments of `tweedie demo`]    build the tool, and show the diffusion algebra on a picture
+       cargo viewer [arguments of `tweedie-viewer`] build the viewer, and open its window
        cargo burn [arguments of its example `shapes`] train with Burn, sample, and judge the samples
-       cargo burn digits [arguments of its example `digits`] the digits in Burn: samples, training on
-       cargo check-all [arguments of `cargo test`] run all tests, with a GPU driver";
+       cargo burn digits [arguments of its example `digits`] generate the digits in Burn, and continue their training
+       cargo check-all [arguments of `cargo test`] install a GPU driver if there is none, and run all tests";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -41,18 +41,18 @@ fn main() -> ExitCode {
     code.map_or_else(ExitCode::from, |()| ExitCode::SUCCESS)
 }
 
-/// The command of the tool that finds a Vulkan device or fails.
+/// The arguments with which the tool finds a Vulkan device or fails.
 const DEVICES: [&str; 3] = ["devices", "--backend", "vulkan"];
 
-/// Exit codes travel as errors; success is `Ok`.
+/// The outcome of a command: success, or an exit code as the error.
 type Step = Result<(), u8>;
 
-/// Cargo's words for the tool and for the viewer.
+/// Cargo's arguments for the tool and for the viewer.
 const TOOL: [&str; 3] = ["--release", "--package", "tweedie-cli"];
 const VIEWER: [&str; 3] = ["--release", "--package", "tweedie-viewer"];
 
-/// A workspace of its own, in a folder of its own beside what else is compiled. It trains in the profile that its tests have: the
-/// GPU does the work, and compiling Burn twice takes longer than what is gained.
+/// Cargo's arguments for the workspace of Burn, which has a target folder of its own. It trains in the profile of its tests: the
+/// GPU does the work, and compiling Burn a second time takes longer than it saves.
 const BURN: [&str; 5] = ["--manifest-path", "integrations/burn/Cargo.toml", "--target-dir", "target/burn", "--example"];
 
 /// Runs the example `digits` where that is the first argument, else `shapes`.
@@ -84,7 +84,7 @@ const TESTS: [&str; 6] = ["test", "--workspace", "--exclude", "tweedie-viewer", 
 /// Builds all tests, and with them the tool, which then looks for a device. A build of the tool by itself would have other features, and
 /// compile wgpu and the library twice.
 ///
-/// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, where none is found.
+/// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, if none is found.
 fn test(arguments: &[String]) -> Step {
     process::run(cargo().args(TESTS).arg("--no-run"))?;
     driver::ensure(|| with(process::built("tweedie"), &DEVICES))?;

@@ -1,4 +1,4 @@
-//! Running other programs, with their exit codes.
+//! Runs other programs, and returns their exit codes.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -25,12 +25,12 @@ fn program(file: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Mesa complains, and some loaders give up, without such a directory; containers seldom have one.
+/// A value for `XDG_RUNTIME_DIR`. Without it Mesa complains and some loaders fail, and containers seldom have it.
 fn runtime_folder() -> PathBuf {
     let ours = std::env::current_exe().ok();
     let beside = ours.as_deref().and_then(std::path::Path::parent);
     let folder = beside.map_or_else(std::env::temp_dir, |folder| folder.join("runtime")); // in the target directory
-    // Where it cannot be made, drivers work without it, only louder.
+    // If it cannot be made, most drivers still work, with a warning.
     let _ = std::fs::create_dir_all(&folder);
     folder
 }
@@ -43,7 +43,7 @@ pub fn run(command: &mut Command) -> Step {
     }
 }
 
-/// The exit code of a program; 1 where it did not start, or was killed.
+/// Runs a program, and returns its exit code; 1 if it did not start, or was killed.
 pub fn code_of(command: &mut Command) -> u8 {
     match command.status() {
         Ok(status) => exit_code(status),
@@ -54,7 +54,7 @@ pub fn code_of(command: &mut Command) -> u8 {
     }
 }
 
-/// The exit code that was left; 1 where a signal ended the program.
+/// The exit code of a status; 1 if a signal ended the program.
 pub fn exit_code(status: ExitStatus) -> u8 {
     status.code().map_or(1, |code| u8::try_from(code).unwrap_or(1))
 }

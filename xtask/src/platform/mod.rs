@@ -1,5 +1,5 @@
-//! `cargo platform`: checks of a platform as named steps. Each leaves a result file in `docs/platforms`, and the table in
-//! `docs/platforms.md` is made of those files.
+//! `cargo platform`: checks of a platform as named steps. Each writes a result file in `docs/platforms`, and the table in
+//! `docs/platforms.md` is made from those files.
 
 mod output;
 mod record;
@@ -14,7 +14,7 @@ use steps::{STEPS, Step};
 
 pub const USAGE: &str = "\
        cargo platform NAME...                      run the checks of platforms, and keep their results
-       cargo platform --list                       the names, and what each is for
+       cargo platform --list                       list the names, and what each checks
        cargo platform --table                      write docs/platforms.md again from the results";
 
 /// Failure to run a step or to keep its result.
@@ -22,7 +22,7 @@ pub const USAGE: &str = "\
 pub enum PlatformError {
     #[error("expected a step from [{}], found `{found}`", STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", "))]
     UnknownStep { found: String },
-    #[error("`{0}` can be run by no command yet: its row waits for a person with such a machine")]
+    #[error("`{0}` has no command yet: it has to be checked by hand, on a machine of that kind")]
     ByHand(&'static str),
     #[error("{path}: {error}")]
     File { path: PathBuf, error: std::io::Error },
@@ -30,7 +30,7 @@ pub enum PlatformError {
     Record { path: PathBuf, error: serde_json::Error },
 }
 
-/// Runs what the words after `cargo platform` say. An error is an exit code, as everywhere here.
+/// Runs `cargo platform` with these arguments. An error is an exit code, as everywhere here.
 pub fn platform(words: &[String]) -> crate::Step {
     let done = match words {
         [] => {
@@ -79,7 +79,7 @@ fn list() {
     }
 }
 
-/// The workspace, whatever folder this was started in.
+/// The folder of the workspace, wherever this was started.
 fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own)

@@ -1,7 +1,6 @@
-//! Reads the output of a step: adapter or tools, number of tests, failures. No number of a result comes from
-//! anywhere else.
+//! Reads the output of a step: the adapter or tools, the number of tests, failures. These come from nowhere else.
 
-/// Begins a line that names what a step ran with: tests name their adapter, scripts their tools.
+/// What begins a line that names what a step ran with: tests name their adapter, scripts their tools.
 const WITH: [&str; 2] = ["adapter: ", "tools: "];
 
 /// The names of at most this many failed tests are kept.
@@ -44,7 +43,7 @@ impl Output {
         self.with.as_deref()
     }
 
-    /// Summary of the run: the tests, or else the last line.
+    /// A summary of the run: the numbers of tests, or else the last line.
     pub fn ran(&self) -> String {
         match &self.tests {
             Some(tests) => tests.to_string(),
@@ -62,14 +61,14 @@ impl Output {
             }
             _ if code != 0 => Some(format!("exit code {code}: {}", self.last)),
             Some(Tests { passed: 0, .. }) => Some("no test was run".to_owned()),
-            _ if self.last.is_empty() => Some("it said nothing of what was run".to_owned()),
+            _ if self.last.is_empty() => Some("the step printed nothing".to_owned()),
             _ => None,
         }
     }
 }
 
 impl Tests {
-    /// `ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s`
+    /// Adds `ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s`.
     fn add(&mut self, counts: &str) {
         let counts = counts.split_once(". ").map_or(counts, |(_, counts)| counts);
         for part in counts.split("; ") {

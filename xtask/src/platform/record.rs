@@ -41,9 +41,9 @@ pub struct Record {
     pub seconds: u64,
     /// The version of the library.
     pub tweedie: String,
-    /// The commit, and `+` where files differed from it.
+    /// The commit, and `+` if files differed from it.
     pub commit: String,
-    /// Counts that the step has left, one a line of the file.
+    /// Counts that the step has written, one a line of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<serde_json::Value>,
 }
@@ -67,7 +67,7 @@ impl Record {
         Ok(format!("{head},\n  \"counts\": [\n{}\n]}}", counts.join(",\n")))
     }
 
-    /// The result of a step; none if it was never kept.
+    /// Reads the result of a step; `None` if there never was one.
     pub fn load(root: &Path, step: &Step) -> Result<Option<Self>, PlatformError> {
         let path = path(root, step.name);
         let text = match std::fs::read_to_string(&path) {

@@ -1,4 +1,4 @@
-//! Running a step: its output is shown as it comes, and read.
+//! Runs a step: its output is shown as it comes, and read.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -40,7 +40,7 @@ pub fn run(root: &Path, step: &Step) -> Result<Record, PlatformError> {
     })
 }
 
-/// The exit code; both streams go through one pipe, so that lines stay in order.
+/// Runs the command and returns its exit code. Both streams go through one pipe, so that lines stay in order.
 fn follow(root: &Path, step: &Step, output: &mut Output) -> std::io::Result<u8> {
     let (reader, writer) = std::io::pipe()?;
     let mut command = match step.command {
@@ -61,14 +61,14 @@ fn follow(root: &Path, step: &Step, output: &mut Output) -> std::io::Result<u8> 
     Ok(exit_code(child.wait()?))
 }
 
-/// The counts that a step has left; none if it leaves none.
+/// Reads the counts that a step has written; empty if it writes none.
 fn counts(root: &Path, step: &Step) -> Vec<serde_json::Value> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let text = step.counts.and_then(|file| std::fs::read_to_string(target.join(file)).ok());
     text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-/// The commit, and `+` where something other than results differs from it.
+/// The commit, and `+` if something other than results differs from it.
 fn commit(root: &Path) -> String {
     let Some(commit) = said(root, Command::new("git").args(["rev-parse", "--short=10", "HEAD"])) else {
         return "unknown".to_owned();

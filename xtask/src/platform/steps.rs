@@ -5,13 +5,13 @@ use super::PlatformError;
 /// A platform, and how it is checked here.
 #[derive(Debug)]
 pub struct Step {
-    /// After `cargo platform`; also the name of its result file.
+    /// The name for `cargo platform`; also that of its result file.
     pub name: &'static str,
-    /// First column of the table.
+    /// The first column of the table.
     pub platform: &'static str,
-    /// Purpose, in a line.
+    /// What is checked, in a line.
     pub about: &'static str,
-    /// A program and its arguments, from the root of the workspace. None: no command can run it yet.
+    /// A program and its arguments, from the root of the workspace; empty if no command can run it yet.
     pub command: &'static [&'static str],
     pub environment: &'static [(&'static str, &'static str)],
     pub driver: Driver,
@@ -19,14 +19,14 @@ pub struct Step {
     pub counts: Option<&'static str>,
 }
 
-/// The driver that a step must have run on, so that its row describes the platform that it names.
+/// The driver that a step must have run on, so that its row is true of the platform that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// No GPU is asked for.
+    /// No GPU is needed.
     None,
-    /// An adapter described with this in it.
+    /// An adapter whose description contains this.
     Named(&'static str),
-    /// An adapter of this API that is no software.
+    /// An adapter of this API that is not a software driver.
     Hardware(&'static str),
 }
 
@@ -57,7 +57,7 @@ impl Driver {
 /// The whole suite of the library and the tool, as on any other driver.
 const SUITE: &[&str] = &["cargo", "test"];
 
-/// Without this, tests that find no adapter are ignored.
+/// Makes tests that find no adapter fail; without it they are ignored.
 const REQUIRED: (&str, &str) = ("TWEEDIE_REQUIRE_ADAPTER", "1");
 
 const fn step(
@@ -99,7 +99,7 @@ pub static STEPS: [Step; 28] = [
     step(
         "default-limits",
         "WebGPU's default limits, lavapipe",
-        "the library's GPU tests on a device that was asked for no more than `wgpu::Limits::default()`",
+        "the library's GPU tests on a device with `wgpu::Limits::default()`",
         &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
     )
     .on(
@@ -131,7 +131,7 @@ pub static STEPS: [Step; 28] = [
     step(
         "isa",
         "AMD cards that are not there, RADV",
-        "instructions of the benchmark's shaders against their budgets; the result has the counts",
+        "instruction counts of the benchmark's shaders against their budgets; the result has the counts",
         &["xtask/scripts/isa.sh"],
     )
     .counting("isa/counts.json"),
@@ -174,7 +174,7 @@ pub static STEPS: [Step; 28] = [
     step(
         "onnx",
         "A network off wgpu, rten 0.27",
-        "loops on the host around ONNX networks in an engine in pure Rust; its digits beside those of the kernels",
+        "loops on the host around ONNX networks in an engine in pure Rust; its digits against those of the kernels",
         &["xtask/scripts/onnx.sh"],
     ),
     step(
@@ -206,7 +206,7 @@ pub static STEPS: [Step; 28] = [
     step(
         "package",
         "The package",
-        "the library packed, built from the package alone, and held to its size",
+        "the library packed, built from the package alone, and the package's size",
         &["xtask/scripts/package.sh"],
     ),
     step("vulkan", "Vulkan, a GPU (NVIDIA, AMD, Intel)", "the whole suite on this machine's GPU through Vulkan", SUITE)
@@ -230,7 +230,7 @@ pub static STEPS: [Step; 28] = [
     step("webgpu", "WebGPU in a browser, a GPU", "by hand: nothing here drives a browser on a GPU yet", &[]),
 ];
 
-/// The step of this name that can be run.
+/// Finds the step of this name, if it can be run.
 pub fn named(name: &str) -> Result<&'static Step, PlatformError> {
     let step = STEPS.iter().find(|step| step.name == name);
     let step = step.ok_or_else(|| PlatformError::UnknownStep { found: name.to_owned() })?;

@@ -1,4 +1,4 @@
-//! `docs/platforms.md`: the table of platforms, made of the result files.
+//! `docs/platforms.md`: the table of platforms, made from the result files.
 
 use std::path::Path;
 
@@ -9,16 +9,17 @@ use super::steps::{STEPS, Step};
 const HEADER: &str = "\
 # Platforms
 
-Every row is a step that anyone can run, and its last recorded result. Rows of platforms that nobody has run are empty.
+Every row is a step that anyone can run, and its last recorded result. Rows of steps that nobody has run are empty.
 
 ```sh
 cargo platform --list           # the names of the steps, and what each checks
-cargo platform swiftshader gl   # runs steps, records their results in docs/platforms, and writes this file again
+cargo platform swiftshader gl   # runs these steps, records their results in docs/platforms, and writes this file again
 ```
 
-A step downloads what it needs into `target`. `gpu` needs no compiler on the machine with the card: `xtask/scripts/gpu.sh pack` puts
-the tool, the Vulkan loader and the script of PyTorch into `target/gpu`, and `target/gpu/gpu.sh` runs there with nothing installed
-but the card's driver. Its results (`gpu.json` with adapter, driver and date, and a file for each part) lie in `gpu-results`.
+A step downloads what it needs into `target`, or installs it with apt-get or rustup. `gpu` needs no compiler on the machine with the
+card: `xtask/scripts/gpu.sh pack` puts the tool, the Vulkan loader and the script for PyTorch into `target/gpu`, and a copy of that
+folder runs there as `gpu.sh`, with nothing installed but the card's driver. Its results (`gpu.json` with adapter, driver and date, and
+a file for each part) are written to `gpu-results`.
 
 `.github/workflows/platforms.yml` runs the suite on hosted machines: Linux with lavapipe, Windows with DX12 on WARP, macOS with Metal. It
 has never run, so no row is from there; its artifacts are result files for `docs/platforms`.
@@ -57,7 +58,7 @@ fn row(step: &Step, record: Option<&Record>) -> String {
     format!("| {platform} | {name} | {ran} | {with} | {date} | {result} |\n")
 }
 
-/// Text that cannot end its cell or its row.
+/// Escapes a text so that it cannot end its cell or its row.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
