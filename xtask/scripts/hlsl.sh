@@ -68,7 +68,8 @@ echo "tools: $(wine "$tools/bin/hlsl.exe" version | tr -d '\r'), $(wine --versio
 
 shaders=$folder/shaders
 rm -rf "$shaders"
-cargo run --quiet --example shaders -- "$shaders" "$@"
+cargo build-workspace --quiet --example shaders
+"${CARGO_TARGET_DIR:-target}/debug/examples/shaders" "$shaders" "$@"
 cd "$shaders"
 
 # Compiles a list with `fxc` or `dxc`, with a process for each core, each for a part of the list.

@@ -36,4 +36,5 @@ VK_DRIVER_FILES=$VK_ICD_FILENAMES
 gcc -std=c11 -O1 -Wall -Wextra -Wno-missing-field-initializers -o "$folder/isa" xtask/scripts/isa.c -lvulkan
 rm -rf "$folder/assembly" "$folder/dump"
 mkdir -p "$folder/assembly"
-TWEEDIE_DUMP_WGSL=$folder/dump cargo run --quiet --package tweedie-bench --example isa -- "$folder" "$@"
+cargo build-workspace --quiet --example isa
+TWEEDIE_DUMP_WGSL=$folder/dump "${CARGO_TARGET_DIR:-target}/debug/examples/isa" "$folder" "$@"

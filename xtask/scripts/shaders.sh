@@ -25,7 +25,8 @@ fi
 echo "tools: spirv-val $(spirv-val --version | sed -n '1s/^SPIRV-Tools //p')"
 
 rm -rf "$folder"
-cargo run --quiet --example shaders -- "$folder" "$@"
+cargo build-workspace --quiet --example shaders
+"${CARGO_TARGET_DIR:-target}/debug/examples/shaders" "$folder" "$@"
 
 # Prints the names of the modules that are rejected. The oldest version is validated for Vulkan 1.0, the newest for 1.3.
 rejected() {

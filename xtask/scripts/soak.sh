@@ -14,10 +14,10 @@ fi
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}
-cargo test --quiet -p tweedie --test soak --no-run
+cargo test-workspace --quiet --test soak --no-run
 
 status=0
-leak=$(cargo test --quiet -p tweedie --test soak -- --steps 3000 --leak 2>/dev/null) || status=$?
+leak=$(cargo test-workspace --quiet --test soak -- --steps 3000 --leak 2>/dev/null) || status=$?
 if ((status != 101 && status != 1)) || [[ $leak != *": FAILED; 0 of "* ]]; then
   printf '%s\n' "$leak"
   echo "soak: FAILED: a planted leak was not detected" >&2
@@ -25,4 +25,4 @@ if ((status != 101 && status != 1)) || [[ $leak != *": FAILED; 0 of "* ]]; then
 fi
 echo "a planted leak is detected"
 
-exec cargo test --quiet -p tweedie --test soak -- --steps "$steps"
+exec cargo test-workspace --quiet --test soak -- --steps "$steps"

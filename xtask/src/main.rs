@@ -77,16 +77,12 @@ fn launch(program: &[&str], question: &[&str], command: &[&str], arguments: &[St
     process::run(cargo().args(run).args(command).args(arguments))
 }
 
-/// All tests but those of the viewer and the page, which take long to compile and need a screen and a browser: `cargo platform viewer
-/// browser` runs them.
-const TESTS: [&str; 6] = ["test", "--workspace", "--exclude", "tweedie-viewer", "--exclude", "tweedie-web-host"];
-
-/// Builds all tests, and with them the tool, which then looks for a device. A build of the tool by itself would have other features, and
-/// compile wgpu and the library twice.
+/// Builds all tests, and with them the tool, which then looks for a device; runs the tests. A build of the tool alone would have other
+/// features, and compile wgpu and the library once more. `cargo platform viewer browser` runs the tests of the viewer and the page.
 ///
 /// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, if none is found.
 fn test(arguments: &[String]) -> Step {
-    process::run(cargo().args(TESTS).arg("--no-run"))?;
+    process::run(cargo().args(["test-workspace", "--no-run"]))?;
     driver::ensure(|| with(process::built("tweedie"), &DEVICES))?;
-    process::run(cargo().args(TESTS).args(arguments).env("TWEEDIE_REQUIRE_ADAPTER", "1"))
+    process::run(cargo().arg("test-workspace").args(arguments).env("TWEEDIE_REQUIRE_ADAPTER", "1"))
 }

@@ -100,7 +100,7 @@ pub static STEPS: [Step; 28] = [
         "default-limits",
         "WebGPU's default limits, lavapipe",
         "the library's GPU tests on a device with `wgpu::Limits::default()`",
-        &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
+        &["cargo", "test-workspace", "--exclude", "tweedie-digits", "--test", "gpu"],
     )
     .on(
         Driver::Named("(vulkan, llvmpipe"),
@@ -110,7 +110,7 @@ pub static STEPS: [Step; 28] = [
         "least-limits",
         "Four storage buffers, 16 KiB uniforms",
         "the library's GPU tests on a device with `wgpu::Limits::downlevel_defaults()`",
-        &["cargo", "test", "-p", "tweedie", "--test", "gpu"],
+        &["cargo", "test-workspace", "--exclude", "tweedie-digits", "--test", "gpu"],
     )
     .on(
         Driver::Named("(vulkan, llvmpipe"),
