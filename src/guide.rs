@@ -1,8 +1,8 @@
-//! Guide: the library inside an application that has its own device, buffers and network.
+//! The guide: the library inside an application that has its own device, buffers and network.
 //!
 //! | chapter | |
 //! |---|---|
-//! | [`concepts`] | noise levels, quantities, schedules, samplers, plans: the five ideas that the rest stands on |
+//! | [`concepts`] | noise levels, quantities, schedules, samplers, plans: the five ideas that the rest builds on |
 //! | [`embedding`] | your device, the order of work, tensors that move, first use, egui, browsers, lost devices, tests |
 //! | [`sampling`] | a loop with a sampler, guidance, its options, and a model by name |
 //! | [`recorded_loop`] | a whole run of ComfyUI around your network |
@@ -12,7 +12,7 @@
 //! | [`training`] | noise, targets, losses, gradients and weights |
 //! | [`precision`] | f32, f16 and bf16; training in 16 bits |
 //! | [`small_devices`] | devices with four storage buffers |
-//! | [`porting`] | the names of diffusers and ComfyUI, and ours |
+//! | [`porting`] | the names in diffusers and ComfyUI, and those here |
 //! | [`troubleshooting`] | black images, NaN, wrong seeds, banding; errors |
 //! | [`glossary`] | terms as they are used here |
 
