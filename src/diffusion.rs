@@ -1,9 +1,9 @@
 //! Noising, conversions and posterior means of a schedule on the caller's tensors.
 //!
-//! Each request asks the schedule for a table and makes a [`Plan`] of it. The output of a network with a sign or a factor of its own
-//! becomes a quantity by [`Model::noising`](crate::Model::noising) and its siblings, whose tables a [`Map`] applies. Tensors may share buffers, lie at any offset and
-//! stride, and outputs may replace inputs; see [`Tensor`]. Every plan is one dispatch a recording (more only for buffers
-//! beyond the device's binding limit) that reads each input once and writes each output once.
+//! Each request asks the schedule for a table and makes a [`Plan`] of it. For a network whose output is a quantity times a sign or
+//! a factor, [`Model::noising`](crate::Model::noising) and its siblings give tables that a [`Map`] applies. Tensors may share
+//! buffers and lie at any offset and stride, and outputs may replace inputs; see [`Tensor`]. A recording of any of these plans is
+//! one dispatch (more only for buffers beyond the device's binding limit), which reads each input once and writes each output once.
 
 use crate::error::Error;
 use crate::gpu::context::Context;
@@ -20,7 +20,8 @@ use crate::table::Table;
 /// The treatment of timesteps at which a quantity is undefined, such as x0 from epsilon at zero terminal SNR.
 ///
 /// It matters only where the GPU reads the timesteps ([`Timesteps::PerSample`], [`Timesteps::PerGroup`] and
-/// [`Timesteps::Shared`]): the host cannot see which are used. With one timestep for the batch, recording such a timestep is an error and all others work.
+/// [`Timesteps::Shared`]), since the host cannot see which are used. With one timestep for the batch, recording such a timestep is
+/// an error, and all others work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUndefined {
     /// Making the plan is an error that names the first such timestep.
@@ -32,8 +33,8 @@ pub enum OnUndefined {
 
 /// Noising: the noisy sample, a training target, or both in one dispatch, from the clean sample and noise.
 ///
-/// `x_t = alpha x0 + sigma epsilon` (Ho et al. 2020, arXiv 2006.11239, eq. 4), and targets such as `v = alpha epsilon - sigma
-/// x0` (Salimans & Ho 2022, arXiv 2202.00512).
+/// `x_t = alpha x0 + sigma epsilon` (Ho et al. 2020, arXiv 2006.11239, eq. 4), and targets such as
+/// `v = alpha epsilon - sigma x0` (Salimans & Ho 2022, arXiv 2202.00512).
 ///
 /// ```
 /// use tweedie::{Context, Noise, NoiseKey, Noising, Quantity, Recording, Schedule, Shape, Tensor, Timesteps, wgpu};
@@ -55,8 +56,8 @@ pub enum OnUndefined {
 #[doc(alias("add_noise", "q_sample", "forward process"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Noising<'a> {
-    /// The levels, by timestep: a schedule, or of a [`Model`](crate::Model) its [`timesteps`](crate::Model::timesteps), or those of the
-    /// batch by [`schedule_of_times`](crate::Model::schedule_of_times).
+    /// The levels, by timestep: a schedule. For a [`Model`](crate::Model) it is given by [`timesteps`](crate::Model::timesteps), or
+    /// by [`schedule_of_times`](crate::Model::schedule_of_times) for the times of one batch.
     pub schedule: &'a Schedule,
     /// The batch.
     pub shape: Shape,
@@ -66,12 +67,13 @@ pub struct Noising<'a> {
     pub x0: Tensor<'a>,
     /// The noise: a tensor, or drawn in the kernel.
     pub epsilon: Noise<'a>,
-    /// One output or two, usually [`Quantity::Xt`] and the training target. Their roles are `outputs[0]` and `outputs[1]`.
+    /// One or two outputs, usually [`Quantity::Xt`] and the training target. Their [roles](Plan::roles) are `outputs[0]` and
+    /// `outputs[1]`.
     pub outputs: &'a [(Quantity, Tensor<'a>)],
 }
 
 impl Noising<'_> {
-    /// The coefficients on `(x0, epsilon)`: the rows that the plan applies. Results can be compared
+    /// The coefficients of `(x0, epsilon)`: the rows that the plan applies. Results can be compared
     /// with [`Map::reference`](crate::gpu::Map::reference).
     ///
     /// # Errors
@@ -84,7 +86,7 @@ impl Noising<'_> {
     /// Makes the plan.
     ///
     /// # Errors
-    /// [`Error::Undefined`] for the score at `sigma = 0`, [`Error::Plan`] for tensors that do not fit.
+    /// [`Error::Undefined`] for the score at `sigma = 0`, [`Error::Plan`] for tensors that do not fit and for [`Noise::None`].
     pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
         let table = self.table()?;
         if self.epsilon.is_none() {
@@ -97,13 +99,13 @@ impl Noising<'_> {
     }
 }
 
-/// A conversion: from the noisy sample and a prediction of one quantity to one or two others; see
+/// A conversion from the noisy sample and a prediction of one quantity to one or two others; see
 /// [`solve`](crate::math::solve) for the algebra.
 #[doc(alias("predict_start_from_noise", "get_velocity", "pred_original_sample"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Conversion<'a> {
-    /// The levels, by timestep: a schedule, or of a [`Model`](crate::Model) its [`timesteps`](crate::Model::timesteps), or those of the
-    /// batch by [`schedule_of_times`](crate::Model::schedule_of_times).
+    /// The levels, by timestep: a schedule. For a [`Model`](crate::Model) it is given by [`timesteps`](crate::Model::timesteps), or
+    /// by [`schedule_of_times`](crate::Model::schedule_of_times) for the times of one batch.
     pub schedule: &'a Schedule,
     /// The batch.
     pub shape: Shape,
@@ -113,7 +115,7 @@ pub struct Conversion<'a> {
     pub x_t: Tensor<'a>,
     /// The network's output and the quantity that it predicts.
     pub prediction: (Quantity, Tensor<'a>),
-    /// One output or two. Their roles are `outputs[0]` and `outputs[1]`.
+    /// One or two outputs. Their [roles](Plan::roles) are `outputs[0]` and `outputs[1]`.
     pub outputs: &'a [(Quantity, Tensor<'a>)],
     /// The treatment of timesteps at which the prediction does not determine an output.
     pub on_undefined: OnUndefined,
@@ -123,7 +125,7 @@ impl Conversion<'_> {
     /// The coefficients on `(x_t, prediction)`: the rows that the plan applies.
     ///
     /// # Errors
-    /// [`Error::Undefined`] where the prediction does not determine what is wanted (see [`OnUndefined`]), [`Error::Plan`]
+    /// [`Error::Undefined`] where the prediction does not determine an output (see [`OnUndefined`]), [`Error::Plan`]
     /// unless there are one or two outputs.
     pub fn table(&self) -> Result<Table, Error> {
         let (first, second) = outputs(self.outputs)?;
@@ -148,13 +150,13 @@ impl Conversion<'_> {
     }
 }
 
-/// A posterior mean: from the noisy sample and a prediction to the mean of `q(x_{t-1} | x_t, x0)` (Ho et al. 2020, arXiv
+/// A posterior mean: that of `q(x_{t-1} | x_t, x0)`, from the noisy sample and a prediction (Ho et al. 2020, arXiv
 /// 2006.11239, eq. 7), without clipping.
 #[doc(alias("q_posterior_mean_variance", "p_mean_variance"))]
 #[derive(Clone, Copy, Debug)]
 pub struct PosteriorMean<'a> {
-    /// The levels, by timestep: a schedule, or of a [`Model`](crate::Model) its [`timesteps`](crate::Model::timesteps), or those of the
-    /// batch by [`schedule_of_times`](crate::Model::schedule_of_times).
+    /// The levels, by timestep: a schedule. For a [`Model`](crate::Model) it is given by [`timesteps`](crate::Model::timesteps), or
+    /// by [`schedule_of_times`](crate::Model::schedule_of_times) for the times of one batch.
     pub schedule: &'a Schedule,
     /// The batch.
     pub shape: Shape,
@@ -176,8 +178,8 @@ impl PosteriorMean<'_> {
     /// The coefficients on `(x_t, prediction)`: the rows that the plan applies.
     ///
     /// # Errors
-    /// [`Error::Undefined`] where the prediction does not determine x0, [`Error::Schedule`] where no forward step leads;
-    /// see [`OnUndefined`].
+    /// [`Error::Undefined`] where the prediction does not determine x0, [`Error::Schedule`] at a timestep into which no forward
+    /// step leads; see [`OnUndefined`].
     pub fn table(&self) -> Result<Table, Error> {
         Ok(if rejects(self.timesteps, self.on_undefined) {
             self.schedule.posterior_mean(self.prediction.0)?
@@ -197,7 +199,7 @@ impl PosteriorMean<'_> {
     }
 }
 
-/// The plan of a table on two inputs and one output or two.
+/// The plan of a table on two inputs and one or two outputs.
 fn map(
     context: &Context,
     table: &Table,
@@ -213,7 +215,7 @@ fn map(
 /// A quantity and its tensor.
 type Output<'a> = (Quantity, Tensor<'a>);
 
-/// The first and the second output of a list.
+/// The first and, if there is one, the second output of a list.
 fn outputs<'a>(list: &[Output<'a>]) -> Result<(Output<'a>, Option<Output<'a>>), PlanError> {
     match *list {
         [first] => Ok((first, None)),

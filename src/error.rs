@@ -21,7 +21,7 @@ use crate::math::run::error::RunError;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The schedule cannot be built or has no such table.
+    /// The schedule cannot be built or does not have the requested table.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// The quantity is not determined at some timestep.
@@ -30,7 +30,7 @@ pub enum Error {
     /// The sampler cannot be built.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
-    /// A catalogue has no such entry, or it cannot be built.
+    /// A catalogue has no such entry, or the entry cannot be built.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// The predictions do not fit the guidance.
@@ -45,15 +45,15 @@ pub enum Error {
     /// The distribution of timesteps cannot be built.
     #[error(transparent)]
     Draw(#[from] DrawError),
-    /// The distribution of timesteps does not have as many timesteps as the schedule.
+    /// The distribution of timesteps and the schedule have different numbers of timesteps.
     #[error("expected a distribution over the schedule's {expected} timesteps, found one over {found}")]
     Density {
         /// The schedule's timesteps.
         expected: usize,
-        /// The distribution's.
+        /// The distribution's timesteps.
         found: usize,
     },
-    /// The run does not exist, or has no such noise.
+    /// The run cannot be made, or its noise cannot be drawn.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The run cannot be recorded as a loop.

@@ -12,11 +12,11 @@ use crate::table::pyramid::Pyramid;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// Errors of a guider that JSON describes.
+/// Errors of reading a guider from JSON.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GuiderFileError {
-    /// A value of another kind.
+    /// A value of the wrong type.
     #[error("guidance: {option}: expected {expected}, found {found}")]
     Type {
         /// The option.
@@ -26,12 +26,12 @@ pub enum GuiderFileError {
         /// The value that was given.
         found: String,
     },
-    /// One option under two names.
-    #[error("guidance: {first} and {second} are one option")]
+    /// Two options that set the same thing.
+    #[error("guidance: {first} and {second} set the same option: give one of them")]
     Twice {
-        /// The option.
+        /// An option.
         first: String,
-        /// Its other name.
+        /// The other one: a synonym, or an option of the same levels.
         second: String,
     },
     /// A method that is not a mixture of predictions.
@@ -42,12 +42,12 @@ pub enum GuiderFileError {
         /// The reason, as a clause.
         reason: &'static str,
     },
-    /// The names and numbers describe no guider.
+    /// No guider has this name, or these options and numbers.
     #[error("guidance: {0}")]
     Catalog(#[from] CatalogError),
 }
 
-/// Other names of options: the name, and the parameter that it stands for where the guider has it.
+/// Synonyms of options, each with the parameter that it means if the guider has that parameter.
 const SYNONYMS: &[(&str, &str)] = &[
     ("scale", "guidance_scale"),
     ("cfg", "guidance_scale"),
@@ -65,7 +65,7 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("rescale", "guidance_rescale"),
 ];
 
-/// Options of diffusers' classes that say how the network is called or in what precision, and change no mixture.
+/// Options of diffusers' classes that say how or in what precision the network is called, and do not change the mixture.
 const OF_THE_NETWORK: &[(&str, &[&str])] = &[
     ("cfg", &["distilled_guidance_scale"]),
     ("autoguidance", &["auto_guidance_layers", "auto_guidance_config", "dropout"]),
@@ -76,7 +76,7 @@ const OF_THE_NETWORK: &[(&str, &[&str])] = &[
     ("fdg", &["upcast_to_double"]),
 ];
 
-/// Names that mean another thing in ComfyUI: ours, and the entry that computes what ComfyUI does.
+/// Names that mean something else in ComfyUI, each with the entry that computes what ComfyUI does.
 const IN_COMFYUI: &[(&str, &str)] = &[
     ("apg", "apg-comfyui"),
     ("cfg-norm", "cfg-norm-clamped"),
@@ -86,38 +86,39 @@ const IN_COMFYUI: &[(&str, &str)] = &[
     ("tcfg", "tcfg-comfyui"),
 ];
 
-/// Methods that other programs call guidance and that are no mixture of predictions here, with the reason.
+/// Methods that other programs call guidance but that are not a mixture of predictions, with the reason.
 const REFUSED: &[(&[&str], &str)] = &[
     (&["cfg++", "cfg-pp"], "it is a form of a solver, not of the mixture: choose a sampler of that form"),
     (&["embedded", "distilled"], "the network takes its scale as an input, and nothing is mixed"),
 ];
 
-/// The scales of the levels of a pyramid, which say how many there are.
+/// The scales of the levels of a pyramid. Their number is the number of levels.
 const LEVEL_SCALES: &str = "guidance_scales";
 
 /// The scales of a pyramid of two levels.
 const OF_TWO_LEVELS: [&str; 2] = ["w_high", "w_low"];
 
-/// Options of a pyramid that may be a list with a number for each level.
+/// Options of a pyramid that may be lists with a number for each level.
 const OF_LEVELS: [&str; 4] = ["parallel_weights", "guidance_rescale", "start", "stop"];
 
-/// The space in which a pyramid is rescaled, and what it is called: that of a switch, off and on.
+/// The option for the space in which a pyramid is rescaled, a switch, and the words for off and on.
 const RESCALE_SPACE: (&str, [&str; 2]) = ("guidance_rescale_space", ["data", "freq"]);
 
-/// Keys of a guider beside its options: its name, and the version of diffusers.
+/// Keys of a guider that are not options: its name, and the version of diffusers.
 const ABOUT: [&str; 3] = ["kind", "_class_name", "_diffusers_version"];
 
 impl Guider {
-    /// Reads a guider from JSON: a number, the scale of `u + w*(c - u)`; a name; or an object of `kind` (or `_class_name`) and
-    /// options under the names of diffusers' arguments or ComfyUI's inputs. `null` is an option's default, and
-    /// `guidance_scale` may be a list with a number for each step. In `fdg`, `guidance_scales` is a list with a scale for each level,
-    /// the finest one first; `parallel_weights`, `guidance_rescale`, `start` and `stop` may then be such lists too.
+    /// Reads a guider from JSON: a number, which is the scale `w` of `u + w*(c - u)`; a name; or an object with `kind` (or
+    /// `_class_name`) and options, under the names of diffusers' arguments or ComfyUI's inputs.
     ///
-    /// With `comfyui`, names that mean another thing in ComfyUI are ComfyUI's: `apg`, `cfg-norm`, `cfg-zero-star`, `mahiro`,
-    /// `perp-neg`, `tcfg`.
+    /// `null` means an option's default. `guidance_scale` may be a list with a number for each step. For `fdg`, `guidance_scales`
+    /// is a list with a scale for each level, the finest first; `parallel_weights`, `guidance_rescale`, `start` and `stop` may be
+    /// lists of the same length. With `comfyui`, these names, which ComfyUI uses for something else, mean what they mean there:
+    /// `apg`, `cfg-norm`, `cfg-zero-star`, `mahiro`, `perp-neg`, `tcfg`.
     ///
     /// # Errors
-    /// [`GuiderFileError`] for another kind of value, for a name or an option that is not known, and for a number out of range.
+    /// [`GuiderFileError`] for a value of the wrong type, an unknown name or option, two options that set the same thing, and a
+    /// number out of range.
     pub fn from_json(value: &Value, comfyui: bool) -> Result<Self, GuiderFileError> {
         match value {
             Value::Number(_) => Ok(Self::linear(number("guidance", value)?)),
@@ -176,7 +177,7 @@ impl Guider {
     }
 }
 
-/// The guider with these numbers of its levels, each list under the name of its option.
+/// The guider with these numbers for its levels, each list under the name of its option.
 fn with_levels(
     guider: Guider,
     lists: &[(&'static str, Vec<f64>)],
@@ -203,7 +204,7 @@ fn with_levels(
                 "start" => level.window.start = number,
                 "stop" => level.window.stop = number,
                 _ if rescales_levels => level.rescale = number,
-                // The sum of the levels is rescaled to the first degree, which the guider has.
+                // The sum of the levels is rescaled by the first degree, which the guider has already.
                 _ => {}
             }
         }
@@ -218,7 +219,7 @@ fn with_levels(
     Ok(Guider { method: Method::Frequencies { levels }, scale, window, ..guider })
 }
 
-/// The entry of a name, as ComfyUI or everybody else means it.
+/// The entry of a name, as ComfyUI means it if `comfyui` is true.
 fn entry(name: &str, comfyui: bool) -> Result<&'static Entry<Make<Guider>>, GuiderFileError> {
     let is = |known: &str| plain(known) == plain(name);
     if let Some((_, reason)) = REFUSED.iter().find(|(names, _)| names.iter().any(|known| is(known))) {
@@ -248,7 +249,7 @@ fn in_range(parameter: &Parameter, list: Vec<f64>) -> Result<Vec<f64>, CatalogEr
     }
 }
 
-/// The number of an option; of a switch, `true` and `false` too.
+/// The number of an option; a switch may also be `true` or `false`.
 fn setting(parameter: &Parameter, name: &str, value: &Value) -> Result<f64, GuiderFileError> {
     if let (true, Some(space)) = (parameter.name == RESCALE_SPACE.0, value.as_str()) {
         let found = RESCALE_SPACE.1.iter().position(|known| *known == space);
@@ -267,7 +268,7 @@ fn number(name: &str, value: &Value) -> Result<f64, GuiderFileError> {
     finite.ok_or_else(|| wrong(name, "a finite number", value))
 }
 
-/// The most characters of a value that a message shows.
+/// The largest number of characters of a value that a message shows.
 const SHOWN: usize = 60;
 
 fn wrong(option: &str, expected: &'static str, found: &Value) -> GuiderFileError {
@@ -334,7 +335,7 @@ mod tests {
         assert_eq!(levels(config.clone()), [level(9.0, 0.5, 0.0), level(6.0, 1.0, 0.25), level(2.0, 0.0, 0.5)]);
         let guider = Guider::from_json(&config, false).unwrap();
         assert_eq!((guider.window, guider.rescale), (Window { start: 0.0, stop: 0.75 }, 0.0));
-        // Of several degrees the sum takes the first.
+        // The sum is rescaled by the first of several degrees.
         let of_sum = json!({"kind": "fdg", "guidance_rescale": [0.5, 0.25]});
         assert_eq!(Guider::from_json(&of_sum, false).unwrap().rescale, 0.5);
     }
@@ -352,9 +353,9 @@ mod tests {
         assert_eq!(text, "guidance: guidance_scales: expected scales of 1 to 8 levels, found 0");
         assert!(fdg(json!({"guidance_scales": vec![2; 9]})).ends_with("1 to 8 levels, found 9"));
         assert!(fdg(json!({"guidance_scales": [1, "2"]})).ends_with("expected a finite number, found \"2\""));
-        assert!(fdg(json!({"guidance_scales": [1], "w_low": 2})).ends_with("guidance_scales and w_low are one option"));
+        assert!(fdg(json!({"guidance_scales": [1], "w_low": 2})).contains("guidance_scales and w_low set the same"));
         let text = fdg(json!({"rescale": [0.5, 0.5], "guidance_rescale": 0.5}));
-        assert_eq!(text, "guidance: guidance_rescale and rescale are one option");
+        assert_eq!(text, "guidance: guidance_rescale and rescale set the same option: give one of them");
         assert!(fdg(json!({"stop": []})).ends_with("one for each of 2 levels, found 0"));
         assert!(fdg(json!({"guidance_rescale": [0.5, 1.5]})).ends_with("between 0 and 1, found 1.5"));
         assert!(fdg(json!({"start": [0, 0.5], "stop": 0.25})).ends_with("found 0.5 and 0.25"));
@@ -381,7 +382,7 @@ mod tests {
         let text = refusal(json!({"kind": "cfg", "guidance_scale": "7"}));
         assert_eq!(text, "guidance: guidance_scale: expected a finite number, found \"7\"");
         let text = refusal(json!({"kind": "cfg", "scale": 1, "cfg": 2}));
-        assert!(text.ends_with("are one option"), "{text}");
+        assert!(text.ends_with("set the same option: give one of them"), "{text}");
         let text = refusal(json!({"kind": "cfg", "enabled": "yes"}));
         assert_eq!(text, "guidance: enabled: expected true or false, found \"yes\"");
         let text = refusal(json!({"kind": "cfg", "start": 0.6, "stop": 0.4}));

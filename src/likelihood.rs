@@ -20,32 +20,32 @@ use std::sync::Arc;
 /// The request for a [`LikelihoodLoop`].
 #[derive(Clone, Copy, Debug)]
 pub struct Likelihood<'a> {
-    /// The variational bound of the model: schedule, of at most 65,536 timesteps, prediction, variance and clip.
+    /// The variational bound of the model: schedule, prediction, variance and clip. The schedule has at most 65,536 timesteps.
     pub vlb: &'a Vlb,
     /// The batch.
     pub shape: Shape,
-    /// The noise of one step, white and not [kept](Drawn::keep): that of timestep `t` is drawn from stream `key.stream + t`.
+    /// The noise, for one step, white and not [kept](Drawn::keep). Timestep `t` draws it from stream `key.stream + t`.
     pub noise: Drawn<'a>,
-    /// The clean samples whose likelihood is asked for.
+    /// The clean samples whose likelihood is computed.
     pub x0: Tensor<'a>,
     /// The noisy sample, which the network reads.
     pub x_t: Tensor<'a>,
     /// The network's output.
     pub prediction: Tensor<'a>,
-    /// Its second output, if the variance is learned.
+    /// The network's second output, if the variance is learned.
     pub learned: Option<Tensor<'a>>,
-    /// The output: bits per dimension of each sample, one `f32` each.
+    /// The output: the bits per dimension of each sample, one `f32` per sample.
     pub total: &'a wgpu::Buffer,
-    /// Keep the errors of x0 too: one more pass per timestep.
+    /// `true` to keep the mean squared errors of x0 too, at the cost of one more pass per timestep.
     pub x0_mse: bool,
 }
 
-/// The variational bound of a batch, timestep after timestep around a network: bits per dimension (`calc_bpd_loop` of
+/// The variational bound of a batch in bits per dimension, timestep by timestep around a network (`calc_bpd_loop` of
 /// guided-diffusion).
 ///
 /// Each timestep takes one dispatch before the network, and one pass over the tensors and a small dispatch after it.
 /// Nothing is read back between timesteps. They may be recorded in any order and into any number of encoders: the terms
-/// are summed in a fixed order at the end. A timestep that was left out makes the sum NaN.
+/// are summed in a fixed order at the end. If a timestep is left out, the sum is NaN.
 ///
 /// ```
 /// use tweedie::gpu::{Drawn, NoiseKey};
@@ -90,7 +90,7 @@ pub struct Likelihood<'a> {
 #[derive(Debug)]
 pub struct LikelihoodLoop {
     timesteps: u32,
-    /// A key for each timestep, which all plans share.
+    /// A key for each timestep, shared by all plans.
     keys: Arc<Keys>,
     noising: Plan,
     bits: VlbLoop,
@@ -102,13 +102,13 @@ impl LikelihoodLoop {
     ///
     /// # Errors
     /// [`Error::Vlb`] where the prediction does not determine x0, as epsilon does not at zero terminal SNR; [`Error::Plan`]
-    /// for tensors that do not fit, a second output that is missing, a longer schedule, or other noise than a loop draws.
+    /// for tensors that do not fit, a missing second output, a schedule of more than 65,536 timesteps, and noise of several
+    /// steps, perturbed or kept.
     pub fn new(context: &Context, likelihood: &Likelihood<'_>) -> Result<Self, Error> {
         let Likelihood { vlb, shape, noise, x0, x_t, prediction, learned, total, x0_mse } = *likelihood;
         let timesteps = vlb.schedule().len() as u32;
         check_loop(&noise)?;
         check_not_kept(&noise, "noise of a likelihood")?;
-        // The plans share a key for each timestep.
         if timesteps > MOST_STEPS {
             let (what, expected) = ("timesteps of a likelihood", "at most 65,536");
             return Err(PlanError::Rule { what, expected, found: f64::from(timesteps) }.into());
@@ -147,7 +147,7 @@ impl LikelihoodLoop {
     /// Records the start into the caller's pass: clears the terms and computes the prior.
     ///
     /// # Errors
-    /// None: no variant of [`RecordError`] can occur here.
+    /// None of the variants of [`RecordError`] can occur here.
     pub fn record_start(&self, pass: &mut wgpu::ComputePass<'_>) -> Result<(), RecordError> {
         self.bits.record_start(pass);
         self.x0_mse.iter().for_each(|errors| errors.record_start(pass));
@@ -172,29 +172,29 @@ impl LikelihoodLoop {
         self.x0_mse.as_ref().map_or(Ok(()), |errors| errors.record(pass, at))
     }
 
-    /// Records the end: bits per dimension of each sample.
+    /// Records the end: the bits per dimension of each sample.
     pub fn record_end(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.bits.record_total(pass);
     }
 
     /// The terms in bits per dimension, `[batch][timesteps + 1]` of `f32`: those of the timesteps, 0 first, then the
-    /// prior. The caller's encoder may copy it.
+    /// prior. The caller's encoder may copy the buffer.
     pub fn terms(&self) -> &wgpu::Buffer {
         self.bits.terms()
     }
 
     /// The mean squared error of the clean sample that the prediction implies, clipped as [`Vlb::clip`] says,
-    /// `[batch][timesteps]` of `f32`, if it is kept. Epsilon's is that times the [signal-to-noise
-    /// ratio](crate::Schedule::snr) of the timestep.
+    /// `[batch][timesteps]` of `f32`, if [`Likelihood::x0_mse`] asks for it. The error of epsilon is this times the
+    /// [signal-to-noise ratio](crate::Schedule::snr) of the timestep.
     pub fn x0_mse(&self) -> Option<&wgpu::Buffer> {
         self.x0_mse.as_ref().map(VlbLoop::terms)
     }
 
-    /// Sets the key of the noise of everything submitted from now on, for the next batch: timestep `t` from stream
-    /// `key.stream + t`. One queue write of at most 256 bytes a timestep.
+    /// Sets the noise key for everything submitted from now on, for the next batch: timestep `t` draws from stream
+    /// `key.stream + t`. This is one queue write of at most 256 bytes per timestep.
     ///
     /// # Errors
-    /// None: no variant of [`RecordError`] can occur here.
+    /// None of the variants of [`RecordError`] can occur here.
     pub fn set_key(&self, queue: &wgpu::Queue, key: NoiseKey) -> Result<(), RecordError> {
         self.keys.set_all(queue, key)
     }

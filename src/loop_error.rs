@@ -1,21 +1,21 @@
-//! Errors of recorded loops.
+//! Errors of loops around a network.
 
 use thiserror::Error;
 
-/// The reason for which a run cannot be recorded as a loop, or a call of it.
+/// The reason why a run cannot be recorded as a loop, or a call cannot be made.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum LoopError {
-    /// A run whose calls cannot be recorded ahead.
-    #[error("{what} cannot be recorded ahead: use {instead}")]
+    /// Something that this kind of loop cannot record.
+    #[error("{what} cannot be recorded in this loop: use {instead}")]
     Unsupported {
         /// The part of the run.
         what: &'static str,
-        /// The type that does it instead.
+        /// What to use instead: a type, a function or a setting.
         instead: &'static str,
     },
-    /// A tensor that the run needs.
-    #[error("expected a tensor `{tensor}`: {reason}")]
+    /// A tensor that the run needs and that is not given.
+    #[error("expected `{tensor}`, found none: {reason}")]
     Missing {
         /// The field of [`LoopTensors`](crate::LoopTensors), or of [`LoopNoise::Tensors`](crate::LoopNoise::Tensors).
         tensor: &'static str,
@@ -23,17 +23,17 @@ pub enum LoopError {
         reason: &'static str,
     },
     /// Numbers of the host that do not fit the shape of the loop.
-    #[error("{what}: expected {expected} numbers, as many as the shape has, found {found}")]
+    #[error("{what}: expected {expected} numbers for the loop's shape, found {found}")]
     Count {
-        /// The numbers.
+        /// The meaning of the numbers: `mask`, `noise`, `conditional` ...
         what: &'static str,
-        /// The elements of the shape.
+        /// The number that fits the shape.
         expected: u64,
-        /// The numbers that were given.
+        /// The number that was given.
         found: usize,
     },
     /// Dimensions that are not those of the batch.
-    #[error("expected dims [batch, ...] of {batch} samples of {elements} elements, found {found:?}")]
+    #[error("dims: expected [{batch}, ...] with {elements} elements in each sample, found {found:?}")]
     Dims {
         /// The samples of the loop.
         batch: u32,
@@ -42,12 +42,12 @@ pub enum LoopError {
         /// The dimensions.
         found: Vec<usize>,
     },
-    /// Loops of different numbers of calls that were to be recorded together.
+    /// Loops with different numbers of calls that were to be recorded together.
     #[error("expected {expected} calls in each of the loops that are recorded together, found {found}")]
     Calls {
         /// The calls of the first loop.
         expected: usize,
-        /// The calls of another.
+        /// The calls of another loop.
         found: usize,
     },
     /// A call that the loop does not have.
@@ -55,7 +55,7 @@ pub enum LoopError {
     Call {
         /// The calls of the loop.
         calls: usize,
-        /// The call that was asked for.
+        /// The requested call.
         found: usize,
     },
 }

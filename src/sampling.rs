@@ -24,12 +24,12 @@ pub enum GuidanceScale {
     FromConditional,
 }
 
-/// Classifier-free guidance: a second prediction, without the condition.
+/// Classifier-free guidance: a second prediction, made without the condition, and how it is mixed in.
 ///
 /// ```
 /// use tweedie::{Guidance, Model, Sampler, Sampling, Tensor};
 ///
-/// /// Guidance of 7.5 in the first half of the loop only: 1 mixes nothing in.
+/// /// Guidance of 7.5 in the first half of the loop only; 1 means no guidance.
 /// fn plan<'a>(sampling: &Sampling<'a>, unconditional: Tensor<'a>, context: &tweedie::Context) -> Result<(), tweedie::Error> {
 ///     let calls = sampling.sampler.calls().len();
 ///     let scales: Vec<f64> = (0..calls).map(|call| if call < calls / 2 { 7.5 } else { 1.0 }).collect();
@@ -44,24 +44,25 @@ pub enum GuidanceScale {
 pub struct Guidance<'a> {
     /// The prediction without the condition.
     pub unconditional: Tensor<'a>,
-    /// `w` of every call that `scales` does not name.
+    /// `w`, the same at every call, unless `scales` is given.
     pub scale: f64,
-    /// `w` of each call: a schedule of guidance, or an interval, outside of which it is the `w` of no guidance.
+    /// `w` of each call, one for each of the sampler's calls: a guidance schedule, or an interval outside of which `w` means no
+    /// guidance.
     pub scales: Option<&'a [f64]>,
     /// The convention of `w`.
     pub counts: GuidanceScale,
     /// The degree to which the mixture is rescaled to the conditional prediction's standard deviation, in `0..=1` (Lin
-    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 is not at all.
+    /// et al. 2023, arXiv 2305.08891, section 3.4); 0 for no rescaling.
     pub rescale: f64,
 }
 
 impl<'a> Guidance<'a> {
-    /// `u + scale*(c - u)`, without rescaling.
+    /// Guidance by `u + scale*(c - u)`, without rescaling.
     pub const fn new(unconditional: Tensor<'a>, scale: f64) -> Self {
         Self { unconditional, scale, scales: None, counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
     }
 
-    /// The coefficients of the conditional and the unconditional prediction in a call, from 0.
+    /// Returns the coefficients of the conditional and the unconditional prediction at a call, counted from 0.
     #[must_use]
     pub fn mix(&self, call: usize) -> [f64; 2] {
         let scale = self.scales.and_then(|scales| scales.get(call)).copied().unwrap_or(self.scale);
@@ -72,10 +73,10 @@ impl<'a> Guidance<'a> {
     }
 }
 
-/// The guidance of a row that takes the conditional prediction alone.
+/// The guidance of a row that uses the conditional prediction alone.
 const UNGUIDED: [f64; 2] = [1.0, 0.0];
 
-/// A sampling loop on the caller's tensors: each call's step is one dispatch.
+/// A sampling loop on the caller's tensors, with one dispatch for the step after each call of the network.
 ///
 /// ```
 /// use tweedie::{Context, Error, Model, Noise, NoiseKey, Recording, Sampler, Sampling, Shape, Tensor, wgpu};
@@ -99,8 +100,8 @@ const UNGUIDED: [f64; 2] = [1.0, 0.0];
 /// }
 /// ```
 ///
-/// The network reads `input` where the sampler's scale is not its own ([`Call::input`](crate::math::sampler::Call) is
-/// not 1), else `next`, and writes `prediction`. `next` may be `x` itself.
+/// The network reads `input` if the sampler's scale is not the network's ([`Call::input`](crate::math::sampler::Call) is not 1),
+/// else `next`, and writes `prediction`. `next` may be `x` itself.
 #[doc(alias = "scheduler")]
 #[doc(alias = "step")]
 #[doc(alias = "denoise")]
@@ -112,17 +113,17 @@ pub struct Sampling<'a> {
     pub sampler: &'a Sampler,
     /// The batch.
     pub shape: Shape,
-    /// The call of each sample: named at each recording, or read on the GPU.
+    /// The call that each sample is at: named at each recording, or read on the GPU.
     pub calls: Timesteps<'a>,
     /// The sample.
     pub x: Tensor<'a>,
-    /// The network's output; of each sample its [slices](Sampler::slices), one after the other.
+    /// The network's output: for each sample its [slices](Sampler::slices), one after the other.
     pub prediction: Tensor<'a>,
     /// The second prediction and how it is mixed in.
     pub guidance: Option<Guidance<'a>>,
-    /// The noise, for solvers that take some.
+    /// The noise, for solvers that use some.
     pub noise: Noise<'a>,
-    /// The network's second output, where the variance is learned.
+    /// The network's second output, if the variance is learned.
     pub learned: Option<Tensor<'a>>,
     /// The known region of the sample (inpainting).
     pub known: Option<Inpainting<'a>>,
@@ -136,13 +137,13 @@ pub struct Sampling<'a> {
     pub memory: Option<Tensor<'a>>,
     /// The least number of clean samples that are remembered; see [`Step::least_depth`].
     pub least_depth: usize,
-    /// Keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
+    /// `true` to keep statistics of the clean samples; see [`CleanStats`](crate::gpu::CleanStats).
     pub clean_stats: bool,
 }
 
 impl<'a> Sampling<'a> {
-    /// Creates a loop in place: one timestep for the batch, no guidance, no known region, no preview. A sampler whose scale
-    /// is not the network's, such as one of sigmas, takes an `input` besides.
+    /// Creates a loop in place: the whole batch at the same call, no guidance, no known region, no preview. A sampler whose scale
+    /// is not the network's, such as one that works in sigmas, needs an `input` as well.
     pub const fn in_place(
         sampler: &'a Sampler,
         shape: Shape,
@@ -169,10 +170,12 @@ impl<'a> Sampling<'a> {
         }
     }
 
-    /// The rows that the plan applies, guidance included. Each names the stream of its noise, the index of its call, so that
-    /// the rows of several runs may lie in one table. A plan of another clipping or variance than the sampler's refuses
-    /// them. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps its own ([`Sampler::calls_mut`]). Results can be
-    /// compared with [`Step::reference`](crate::gpu::Step::reference).
+    /// Returns the rows that the plan applies, guidance included.
+    ///
+    /// Each row names the stream of its noise, which is the index of its call, so that the rows of several runs may lie in one
+    /// table. A row whose [guidance](StepRow::guidance) is not `[1, 0]` keeps it ([`Sampler::calls_mut`]). A plan with another
+    /// clipping or variance than the sampler's refuses these rows. Results can be compared with
+    /// [`Step::reference`](crate::gpu::Step::reference).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
         let mix = |call| self.guidance.map_or(UNGUIDED, |guidance| guidance.mix(call));
@@ -181,7 +184,7 @@ impl<'a> Sampling<'a> {
         calls.map(|(k, row)| StepRow { stream: row.stream.or(Some(k as u32)), ..guided(k, row) }).collect()
     }
 
-    /// The options that all steps share.
+    /// Returns the options that all steps share: clipping, variance and guidance rescale.
     #[must_use]
     pub fn options(&self) -> StepOptions {
         let rescale = self.guidance.map_or(0.0, |guidance| guidance.rescale);
@@ -191,16 +194,16 @@ impl<'a> Sampling<'a> {
     /// Creates the plan of the loop.
     ///
     /// # Errors
-    /// [`Error::Sampler`] for [`Guidance::scales`] of another length than the calls; [`Error::Plan`] for tensors that do not
-    /// fit or are missing: so is `input` where the network's scale is not the sampler's. [`with_rows`](Self::with_rows) plans
-    /// for a host that scales the sample itself.
+    /// [`Error::Sampler`] for [`Guidance::scales`] that are not one for each call; [`Error::Plan`] for tensors that do not fit or
+    /// are missing, such as `input` if the network's scale is not the sampler's. A host that scales the sample itself uses
+    /// [`with_rows`](Self::with_rows), which does not ask for `input`.
     pub fn plan(&self, context: &Context) -> Result<Plan, Error> {
         self.check()?;
         Ok(self.with_rows(&self.rows()).plan(context)?)
     }
 
-    /// Checks that there is a tensor for the network's input if a call's is not the sample as it stands, and a scale for each
-    /// call if there are several.
+    /// Checks that there is a tensor for the network's input if some call scales the sample, and one guidance scale for each call
+    /// if there are `scales`.
     fn check(&self) -> Result<(), Error> {
         let calls = self.sampler.calls();
         if let Some(row) = calls.iter().position(|call| call.input != 1.0).filter(|_| self.input.is_none()) {
@@ -214,7 +217,7 @@ impl<'a> Sampling<'a> {
         }
     }
 
-    /// The request for the plan, with these rows in place of [`Self::rows`]: for your own coefficients.
+    /// Returns the request for a plan with these rows in place of [`Self::rows`]: for your own coefficients.
     #[must_use]
     pub fn with_rows<'b>(&self, rows: &'b [StepRow]) -> Step<'b>
     where
@@ -238,10 +241,12 @@ impl<'a> Sampling<'a> {
         }
     }
 
-    /// Creates the plan that fills `x` with noise to start from, and `input` with the same in the network's scale:
-    /// recorded once, at timestep 0. The noise is a [`NoiseKey`](crate::NoiseKey), or a [`Drawn`] with a seed for each
-    /// sample. It is drawn on the stream before that of its key, which is the first call's, so that a seed begins at the
-    /// same place whatever the solver and however many its steps.
+    /// Creates the plan that fills `x` with the noise to start from, and `input`, if given, with the same in the network's scale.
+    /// Record it once, at timestep 0.
+    ///
+    /// The noise is given by a [`NoiseKey`](crate::NoiseKey), or by a [`Drawn`] with a seed for each sample. It is drawn on the
+    /// stream before the key's own, which is that of the first call. So the start of a seed is the same for every solver and
+    /// number of steps.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.
@@ -249,8 +254,8 @@ impl<'a> Sampling<'a> {
         self.start_at(context, noise.into(), None, self.sampler.start_row())
     }
 
-    /// Creates the plan that fills `x`, and `input`, with a clean sample that is noised to the first call's level: the start of a
-    /// loop of the last steps ([`strength`](crate::math::catalog::SamplerOptions::strength)). Its noise is that of
+    /// Creates the plan that fills `x`, and `input` if given, with a clean sample noised to the first call's level: the start of a
+    /// loop over the last steps only ([`strength`](crate::math::catalog::SamplerOptions::strength)). Its noise is that of
     /// [`start`](Self::start).
     ///
     /// # Errors

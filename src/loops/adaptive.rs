@@ -1,4 +1,4 @@
-//! The loop of a sampler that chooses its own steps, recorded ahead: the GPU chooses.
+//! The loop of a sampler that chooses its own steps, recorded in advance: the GPU chooses them.
 
 use super::asked::{Asked, check, level};
 use super::attempts::{Attempts, ErrorOver, RunBuffer};
@@ -17,27 +17,30 @@ use crate::math::run::run_loop::RunLoop;
 use crate::table::UNITS;
 
 impl Loop {
-    /// Makes the loop of a run whose sampler chooses its own steps (`dpm_adaptive`): of at most so many attempts at a step, whose
-    /// sizes and acceptance the GPU decides. After the end an attempt changes nothing.
+    /// Makes the loop of a run whose sampler chooses its own steps (`dpm_adaptive`). At most `attempts` steps are attempted; the GPU
+    /// decides how long each one is and whether it is accepted. Attempts after the end change nothing.
     ///
-    /// Steps are whole 4096ths of the way in `-ln(sigma)`; [`RunLoop::on_table`] is the same on the host, in f64. What a call tells is
-    /// in its `values` alone; its numbers for the host are NaN. [`state`](Self::state) says how far each sample is. A host that would
-    /// rather not record attempts in vain records them one by one ([`record_call`](Self::record_call), as many calls as
-    /// [`stages`](RunLoop::stages)) and reads the state between them: the bits are the same.
+    /// Step sizes are multiples of 1/4096 of the whole way in `-ln(sigma)`; [`RunLoop::on_table`] gives the same steps on the host,
+    /// in f64. The numbers of a call are in [`values`](crate::LoopCall::values) only: the fields for the host are NaN.
+    /// [`state`](Self::state) holds the progress of each sample. To avoid recording attempts in vain, record them one by one
+    /// ([`record_call`](Self::record_call), [`stages`](RunLoop::stages) calls for each attempt) and read the state in between: the
+    /// results are the same to the bit.
     ///
-    /// A call takes an input in its own tensor. Noise of steps (`eta` above 0) is drawn in the kernels, on the key's stream plus the number
-    /// of accepted steps before it.
+    /// The network's input must be a tensor of its own. The noise of steps (`eta` above 0) is drawn in the kernels, on the key's
+    /// stream plus the number of steps accepted so far.
     ///
-    /// The pair of solvers and the error are those of DPM-Solver-12 and -23 (Lu et al. 2022, arXiv 2206.00927, appendix C), the controller
-    /// is k-diffusion's, whose error is that of the batch.
+    /// The pairs of solvers and the error are those of DPM-Solver-12 and -23 (Lu et al. 2022, arXiv 2206.00927, appendix C). The
+    /// controller is k-diffusion's, which takes the error over the batch.
     ///
-    /// Cost: beside what [`Loop::new`] takes, rows for 4096 steps of 2 or 3 stages (some 2 to 5 MB, twice that with a mask), and 6
-    /// tensors of the shape in f32, 8 for order 3, 1 more with noise, 2 more a stage with a mask; a whole batch in f32 must fit a binding.
-    /// An attempt is, beside the network, 7 dispatches and 3 a stage, 4 with a mask; noise takes 2 more, a guider its own.
+    /// Memory, in addition to that of [`Loop::new`]: rows for 4096 steps of 2 or 3 stages (some 2 to 5 MB, twice that with a mask), and
+    /// 6 tensors of the loop's shape in f32 (8 for order 3), 1 more with noise, 2 more per stage with a mask. The whole batch in f32
+    /// must fit in one binding. An attempt takes 7 dispatches and 3 per stage (4 with a mask), in addition to the network's; noise
+    /// takes 2 more, and a guider its own.
     ///
     /// # Errors
-    /// [`LoopError::Unsupported`] for a run that has its steps ahead, whose sigmas do not fall, differential diffusion, and noise of steps
-    /// from the host; [`LoopError::Missing`] without `input`; [`PlanError::Rule`] for no attempts or more than 10,000; else as [`Loop::new`].
+    /// [`LoopError::Unsupported`] for a run whose steps are known in advance, sigmas that do not fall, differential diffusion, and
+    /// noise of steps that is not drawn in the kernels; [`LoopError::Missing`] without `input`; [`PlanError::Rule`] unless `attempts`
+    /// is 1 to 10,000; otherwise as [`Loop::new`].
     pub fn adaptive<'a>(
         context: &Context,
         run: &RunLoop,
@@ -48,11 +51,13 @@ impl Loop {
         over: ErrorOver,
     ) -> Result<Self, Error> {
         let refuse = |what, instead| Err(LoopError::Unsupported { what, instead }.into());
-        let Some(adaptive) = run.adaptive() else { return refuse("a run that has its steps ahead", "Loop::new") };
+        let Some(adaptive) = run.adaptive() else {
+            return refuse("a run whose steps are known in advance", "Loop::new");
+        };
         if run.is_differential() && tensors.mask.is_some() {
             return refuse("differential diffusion with steps that the GPU chooses", "math::run::HostLoop");
         }
-        // As many as the host would make; a negative way down, or none, has no steps.
+        // The limit is that of the host.
         if attempts == 0 || attempts as usize > MOST_ATTEMPTS {
             let (what, expected) = ("attempts", "from 1 to 10,000");
             return Err(PlanError::Rule { what, expected, found: f64::from(attempts) }.into());
@@ -68,13 +73,13 @@ impl Loop {
         let asked = asked(run, order, attempts)?;
         check(&asked, shape, tensors)?;
         if tensors.input.is_none() {
-            let reason = "the network is asked about samples that are not x";
+            let reason = "the network is also given samples that are not x";
             return Err(LoopError::Missing { tensor: "input", reason }.into());
         }
         let noise = noise.into();
         let is_noisy = adaptive.eta > 0.0 && adaptive.s_noise != 0.0;
         if is_noisy && !matches!(noise, LoopNoise::Drawn(_)) {
-            return refuse("noise of steps that the GPU chooses from the host or a tensor", "LoopNoise::Drawn");
+            return refuse("noise of steps that the GPU chooses, from the host or a tensor,", "LoopNoise::Drawn");
         }
         let source = Source::new(context, run, shape, tensors.mask.is_some(), noise)?;
         let of_run = RunBuffer::new(context, shape, order)?;
@@ -90,7 +95,7 @@ impl Loop {
     }
 }
 
-/// The levels of a table: for each place all stages of a step.
+/// The levels of the table: `order` for each of its units, and one for the end.
 fn levels(run: &RunLoop, adaptive: &Adaptive) -> Result<Vec<Asked>, Error> {
     let model = run.model();
     let points = UNITS as usize * adaptive.order;
@@ -103,7 +108,7 @@ fn levels(run: &RunLoop, adaptive: &Adaptive) -> Result<Vec<Asked>, Error> {
     (0..=points).map(at).collect()
 }
 
-/// The calls of all attempts. The guidance of a run's steps is that of its attempts.
+/// The calls of all attempts. Guidance that depends on the step takes the index of the attempt.
 fn asked(run: &RunLoop, order: usize, attempts: u32) -> Result<Vec<Asked>, Error> {
     let nan = f64::NAN;
     let mut asked = Vec::new();

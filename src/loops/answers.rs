@@ -1,4 +1,4 @@
-//! The work of calls whose outputs are made into one clean sample first: by a mask, or by a guider.
+//! The work of calls whose outputs first become one clean sample, because of a mask or a guider.
 
 use super::asked::{Asked, Levels};
 use super::builder::{Around, Builder, Work};
@@ -17,22 +17,22 @@ use crate::table::finish::Finish;
 use crate::table::guide::GuideRow;
 use crate::table::step::StepRow;
 
-/// The clean samples that a step takes in the place of the network's outputs.
+/// The clean samples that a step takes in place of the network's outputs.
 pub(super) struct Answers {
-    /// The sample as the network is shown it, where that is not the sampler's.
+    /// The sample that the network is shown, if it is not the sampler's.
     pub shown: Option<wgpu::Buffer>,
-    /// The guided one, with the known region in it.
+    /// The guided clean sample, with the known region in it.
     pub given: wgpu::Buffer,
-    /// That of the unconditional prediction, if anything needs it.
+    /// The clean sample of the unconditional prediction, if anything needs it.
     pub unconditional: Option<wgpu::Buffer>,
 }
 
-/// The predictions that guidance mixes, of the unconditional, the third and the fourth one, if some call asks for them.
+/// What guidance mixes of the unconditional, the third and the fourth prediction, if some call asks for them.
 type Others = [Option<wgpu::Buffer>; 3];
 
 impl Builder<'_> {
-    /// Adds the plans that make the clean samples of a sample, which the network is asked about at each of these calls, at a level of
-    /// the rows.
+    /// Adds the plans that turn the network's outputs for the sample `x` into clean samples, at each of these calls. Their rows are
+    /// those of `levels`.
     pub fn answers(
         &mut self,
         levels: Levels<'_>,
@@ -64,7 +64,7 @@ impl Builder<'_> {
             let [of_latent, of_noise] = model.start(asked.facts.sigma, false);
             [of_latent, if noise.is_none() { 0.0 } else { of_noise }]
         };
-        // The kernel takes what it calls the known sample where the mask is 1: here that is the sample of the run.
+        // The kernel keeps its known sample where the mask is 1: here that is the sample of the run.
         let rows: Vec<StepRow> = levels
             .rows
             .iter()
@@ -102,8 +102,8 @@ impl Builder<'_> {
         Ok(Answers { shown: Some(shown), given, unconditional })
     }
 
-    /// Adds the plans that make each output a clean sample, and guide them into one; returns that and the one of the unconditional
-    /// prediction. A guider that mixes another quantity is given that, and its mixture is made a clean sample.
+    /// Adds the plans that turn each output into a clean sample and mix these by guidance. Returns the mixture, and the clean sample
+    /// of the unconditional prediction. A guider that mixes another quantity is given that, and its mixture becomes a clean sample.
     fn clean(
         &mut self,
         levels: Levels<'_>,
@@ -113,9 +113,9 @@ impl Builder<'_> {
     ) -> Result<(wgpu::Buffer, Option<wgpu::Buffer>), Error> {
         let (context, run, shape, tensors) = (self.context, self.run, self.shape, self.tensors);
         let others = [tensors.unconditional, tensors.third, tensors.fourth];
-        // Beside guidance the rows of a sampler may read it themselves.
+        // Apart from guidance, the rows of a sampler may read it themselves.
         let needs_unconditional = run.calls().iter().any(|call| Answers::row(call.row).needs_unconditional());
-        // A guidance scale mixes the first two outputs at once; a guider mixes what is made of each.
+        // A guidance scale mixes the first two outputs at once; a guider mixes the clean samples of all.
         let has_guider = run.guider().is_some();
         let is_used = |asked: &Asked, i: usize| has_guider && asked.guide.asks[i] || i == 0 && needs_unconditional;
         let scale = Some(run.guidance()).filter(|scale| !has_guider && *scale != 1.0);
@@ -159,7 +159,7 @@ impl Builder<'_> {
         Ok((guided, unconditional))
     }
 
-    /// Adds the plan that makes what guidance mixed a clean sample again.
+    /// Adds the plan that turns a mixture of another quantity into a clean sample.
     fn restored(
         &mut self,
         levels: Levels<'_>,
@@ -196,7 +196,7 @@ impl Builder<'_> {
         let own = (has_momentum && self.tensors.momentum.is_none()).then(|| self.own("momentum"));
         let of =
             |i: usize| others[i].as_ref().filter(|_| asked.iter().any(|asked| asked.guide.asks[i])).map(Tensor::f32);
-        // What is finished is compared with the conditional prediction, which must then stay.
+        // A mixture that is finished is compared with the conditional prediction, which must then be kept.
         let finished = asked.iter().any(|asked| asked.guide.finish.is_some()).then(|| self.own("mixture"));
         let guide = Guide {
             unconditional: of(0),
@@ -213,7 +213,7 @@ impl Builder<'_> {
         Ok(mixture)
     }
 
-    /// The batch as the sums of its guider go over it: what shares sums counts as a sample.
+    /// The batch as the sums of the guider see it: the elements that share a sum count as a sample.
     fn summed_over(&self, asked: &[Asked]) -> Result<Shape, PlanError> {
         // Calls without guidance have no sums.
         let over = asked.iter().map(|asked| asked.guide.over).find(|over| *over != Over::Sample);
@@ -225,7 +225,7 @@ impl Builder<'_> {
         Ok(Shape::new(groups, elements))
     }
 
-    /// Adds the plans that change a mixture at each position: one for each change, since the calls of a run mostly share one.
+    /// Adds the plans that change a mixture at each position. Calls with the same change share a plan.
     fn finish(
         &mut self,
         asked: &[Asked],
@@ -255,7 +255,7 @@ impl Builder<'_> {
     }
 }
 
-/// The rows that make an output what guidance mixes.
+/// The rows that turn an output into the quantity that guidance mixes.
 fn given(asked: &[Asked], guidance: [f64; 2]) -> Vec<StepRow> {
     let row = |asked: &Asked| {
         let ([of_x, of_output], space) = (asked.x0, asked.space);

@@ -1,4 +1,4 @@
-//! The calls of the network in a run, as they are known ahead.
+//! The calls of the network in a run, as far as they are known in advance.
 
 use super::call::Facts;
 use super::tensors::LoopTensors;
@@ -11,17 +11,17 @@ use crate::math::run::applied::Space;
 use crate::math::run::run_loop::RunLoop;
 use std::ops::Range;
 
-/// The levels at which the network is called, in plans that have a row for each.
+/// The levels at which the network is called, for plans with a row for each level.
 #[derive(Clone, Copy)]
 pub(super) struct Levels<'a> {
-    /// A level for each row: with [`Timesteps::Batch`] that of the call.
+    /// A level for each row. With [`Timesteps::Batch`], row `k` is the level of call `k`.
     pub rows: &'a [Asked],
-    /// The row that a sample is at.
+    /// The row of each sample.
     pub at: Timesteps<'a>,
 }
 
 impl Levels<'_> {
-    /// The place of a call in a plan of these rows.
+    /// The recording of a call in a plan with these rows.
     pub fn recording(&self, call: usize) -> Recording {
         match self.at {
             Timesteps::Batch => Recording::call(call as u32),
@@ -43,7 +43,7 @@ pub(super) struct Asked {
     pub rows: Range<usize>,
 }
 
-/// The calls of a run. What no plan can do is refused.
+/// The calls of a run. Runs that no plan can do are refused.
 pub(super) fn asked(run: &RunLoop) -> Result<Vec<Asked>, Error> {
     if run.is_adaptive() {
         let what = "dpm_adaptive, whose steps follow from its errors,";
@@ -68,12 +68,12 @@ pub(super) fn asked(run: &RunLoop) -> Result<Vec<Asked>, Error> {
     Ok(asked)
 }
 
-/// A call at a level, of a sample whose clean sample has these coefficients.
+/// A call at a level; `x0` has the coefficients of the sample and of the output in the clean sample.
 pub(super) fn level(run: &RunLoop, facts: Facts, x0: [f64; 2]) -> Result<Asked, Error> {
     let guide = run.guider_call(facts.step)?.unwrap_or(GuiderCall::CONDITIONAL);
     let space = run.guided_space(facts.sigma);
     if space != Space::CLEAN && run.needs_unconditional() {
-        let what = "a guider that rescales, around a sampler that needs the unconditional clean sample,";
+        let what = "a guider that rescales, with a sampler that needs the unconditional clean sample,";
         return Err(LoopError::Unsupported { what, instead: HOST }.into());
     }
     let mut asks = guide.asks;
@@ -83,7 +83,7 @@ pub(super) fn level(run: &RunLoop, facts: Facts, x0: [f64; 2]) -> Result<Asked, 
 
 const HOST: &str = "math::run::HostLoop";
 
-/// Checks that there are the tensors that the calls need.
+/// Checks that all tensors that the calls need are given.
 pub(super) fn check(asked: &[Asked], shape: Shape, tensors: &LoopTensors<'_>) -> Result<(), LoopError> {
     let is_scaled = asked.iter().any(|asked| asked.facts.input != 1.0);
     let uses = [
@@ -97,7 +97,7 @@ pub(super) fn check(asked: &[Asked], shape: Shape, tensors: &LoopTensors<'_>) ->
     let others = [("unconditional", tensors.unconditional), ("third", tensors.third), ("fourth", tensors.fourth)];
     for (i, (tensor, found)) in others.into_iter().enumerate() {
         if found.is_none() && asked.iter().any(|asked| asked.facts.asks[i]) {
-            return Err(LoopError::Missing { tensor, reason: "the guidance or the sampler of the run asks for it" });
+            return Err(LoopError::Missing { tensor, reason: "the guidance or the sampler of the run needs it" });
         }
     }
     let compares = |asked: &Asked| asked.guide.finish.is_some() || asked.guide.over != Over::Sample;

@@ -23,16 +23,16 @@ use crate::table::step::StepRow;
 use crate::table::{Table, UNITS};
 use wgpu::BufferUsages;
 
-/// The elements whose error decides about a step.
+/// The elements over which the error of a step is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorOver {
-    /// Those of each sample: samples go their own ways, and a result is the same in every batch.
+    /// Those of each sample: each has steps of its own, so its result does not depend on the batch.
     Sample,
-    /// Those of the whole batch, which goes one way (ComfyUI, k-diffusion).
+    /// Those of the whole batch: all samples take the same steps (ComfyUI, k-diffusion).
     Batch,
 }
 
-/// The buffer that the controller writes: numbers for the network, words for the plans, and the states that the caller may read.
+/// The buffer that the controller writes: numbers for the network, words for the plans, and states that the caller may read.
 pub(super) struct RunBuffer {
     pub buffer: wgpu::Buffer,
     words: u64,
@@ -41,7 +41,7 @@ pub(super) struct RunBuffer {
     pub state: u64,
 }
 
-/// Kinds of words: the level of each stage, and those of [`ChosenWord`].
+/// The number of kinds of words: the level of each stage, and those of [`ChosenWord`].
 const KINDS: u64 = MOST_STAGES as u64 + ChosenWord::ALL.len() as u64;
 
 impl RunBuffer {
@@ -61,7 +61,7 @@ impl RunBuffer {
         Timesteps::PerSample { buffer: &self.buffer, offset: self.words + u64::from(kind) * self.pitch }
     }
 
-    /// The level of each stage.
+    /// The words with the levels of a stage.
     fn levels(&self, stage: usize) -> Timesteps<'_> {
         self.words(stage as u32)
     }
@@ -73,13 +73,13 @@ pub(super) struct Attempts<'a> {
     pub run: &'a RunBuffer,
     /// The levels of the table.
     pub levels: &'a [Asked],
-    /// The attempts that are recorded.
+    /// The number of attempts that are recorded.
     pub count: u32,
     pub over: ErrorOver,
 }
 
 impl Attempts<'_> {
-    /// Adds the plans, which all attempts share, and returns the work that begins a run and that around each call.
+    /// Adds the plans, which all attempts share. Returns the work that begins a run, and the work around each call.
     pub fn add_to(
         &self,
         it: &mut Builder<'_>,
@@ -101,7 +101,7 @@ impl Attempts<'_> {
             let answers = it.answers(levels, &calls, samples[stage], source, arounds)?;
             let shown = answers.shown.as_ref().map_or(samples[stage], Tensor::f32);
             if let Some(input) = self.input(it, shown, run.levels(stage))? {
-                // It shows what the plans before it have made.
+                // After the plans that make the shown sample.
                 arounds.iter_mut().for_each(|around| around.before.push(input));
             }
             clean.push(answers);
@@ -127,7 +127,7 @@ impl Attempts<'_> {
         Ok((begin, in_order.collect()))
     }
 
-    /// The work that writes the network's input, unless a mask's plan does.
+    /// The work that writes the network's input, unless the plan of a mask does so.
     fn input(&self, it: &mut Builder<'_>, shown: Tensor<'_>, at: Timesteps<'_>) -> Result<Option<Work>, Error> {
         let tensors = it.tensors;
         let Some(input) = tensors.input.filter(|_| tensors.mask.is_none() || tensors.is_twice) else { return Ok(None) };
@@ -146,7 +146,8 @@ impl Attempts<'_> {
         Ok(Some(looked_up(it, plan)))
     }
 
-    /// The work that writes the sample plus a sum of its differences from clean samples, by the units of the step.
+    /// The work that writes the sample plus a sum of its differences from clean samples. The coefficients are those of a step of so
+    /// many units.
     fn mix(
         &self,
         it: &mut Builder<'_>,
@@ -173,7 +174,7 @@ impl Attempts<'_> {
         Ok(looked_up(it, plan))
     }
 
-    /// The work that begins a run, and that which judges a step and takes it.
+    /// The work that begins a run, and the work that judges a step and takes it.
     fn decide(
         &self,
         it: &mut Builder<'_>,
@@ -220,7 +221,7 @@ impl Attempts<'_> {
         let choose = it.add(choice);
         finish.push(choose(1));
         finish.extend(noise.as_ref().map(|(_, scale, _)| *scale));
-        // The last accepted result of lower order is at first the sample itself.
+        // At first, the sample itself counts as the last accepted result of lower order.
         let keep = self.chosen(it, Tensor::f32(before), low, None)?;
         finish.push(self.chosen(it, it.tensors.x, high, noise.as_ref().map(|(_, _, z)| z))?);
         finish.push(keep);
@@ -231,7 +232,7 @@ impl Attempts<'_> {
         Ok((vec![choose(0), copy(0)], finish))
     }
 
-    /// The table of the controller: the numbers for the network at each level, then the units that the solver of a step goes.
+    /// The table of the controller: the numbers for the network at each level, then, for each step, the units that its solver covers.
     fn table(&self) -> Vec<f32> {
         let told = self.levels.iter().flat_map(|level| [level.facts.told, level.facts.sigma, level.facts.input, 0.0]);
         let further = (0..=UNITS).map(|units| match self.adaptive.eta > 0.0 {
@@ -241,7 +242,7 @@ impl Attempts<'_> {
         told.chain(further).map(|number| number as f32).collect()
     }
 
-    /// The work that draws the noise of a step, that which gives it the sigma which the step reaches, and the noise itself.
+    /// The work that draws the noise of a step, the work that scales it by the sigma that the step reaches, and the noise itself.
     fn noise(&self, it: &mut Builder<'_>, source: &Source<'_>) -> Result<Option<(Work, Work, wgpu::Buffer)>, Error> {
         let Source::Drawn(key) = source else { return Ok(None) };
         if self.adaptive.eta == 0.0 || self.adaptive.s_noise == 0.0 {
@@ -271,8 +272,8 @@ impl Attempts<'_> {
         Ok(Some((looked_up(it, draw), looked_up(it, scale), z)))
     }
 
-    /// The work that puts a result in the place of a tensor where the step is taken, with noise that makes good what its solver went too
-    /// far.
+    /// The work that replaces a tensor by a result where the step is accepted, with noise that makes up for the extra distance that
+    /// the solver went down.
     fn chosen(
         &self,
         it: &mut Builder<'_>,
@@ -291,7 +292,7 @@ impl Attempts<'_> {
             },
             ..StepRow::IDENTITY
         };
-        // Without noise a solver goes as far as its step.
+        // Without noise, a solver covers exactly its step.
         let most = if noise.is_some() { UNITS } else { 0 };
         let rows: Vec<StepRow> = [StepRow::IDENTITY].into_iter().chain((0..=most).map(taken)).collect();
         let step = Step {

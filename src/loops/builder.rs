@@ -1,4 +1,4 @@
-//! The plans of a loop as they are made, and the masks of its calls.
+//! The plans of a loop under construction, and the masks of its calls.
 
 use super::asked::{Asked, Levels};
 use super::call::ALIGNMENT;
@@ -11,7 +11,7 @@ use crate::gpu::plan::plan::Plan;
 use crate::gpu::tensor::{Shape, Tensor};
 use crate::math::run::run_loop::RunLoop;
 
-/// A plan at one of its rows.
+/// A recording of a plan at one of its rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
     pub plan: usize,
@@ -25,7 +25,7 @@ pub(super) struct Around {
     pub after: Vec<Work>,
 }
 
-/// The plans of a loop, and what they are made of.
+/// The plans of a loop, and their ingredients.
 pub(super) struct Builder<'a> {
     pub context: &'a Context,
     pub run: &'a RunLoop,
@@ -35,27 +35,28 @@ pub(super) struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Adds a plan, and returns the work that it does at a row.
+    /// Adds a plan. Returns a function that gives its work at a row.
     pub fn add(&mut self, plan: Plan) -> impl Fn(usize) -> Work + use<> {
         self.plans.push(plan);
         let plan = self.plans.len() - 1;
         move |row| Work { plan, at: Recording::call(row as u32) }
     }
 
-    /// A tensor of the loop's own, in f32, which holds zeros.
+    /// Creates a tensor of the loop's own, in f32, filled with zeros.
     pub fn own(&self, name: &str) -> wgpu::Buffer {
         let label = format!("tweedie::Loop::{name}");
         self.context.zeroed_buffer(&label, wgpu::BufferUsages::STORAGE, 4 * self.shape.total())
     }
 
-    /// Adds a plan of these levels, and returns its work at each call.
+    /// Adds a plan with rows for these levels, and returns its work at each call.
     pub fn at_calls(&mut self, levels: Levels<'_>, calls: usize, plan: Plan) -> Vec<Work> {
         self.plans.push(plan);
         let plan = self.plans.len() - 1;
         (0..calls).map(|call| Work { plan, at: levels.recording(call) }).collect()
     }
 
-    /// Adds a plan with a row for each call, and its like for each mask where calls have their own. Returns the work of each call.
+    /// Adds a plan with a row for each call; if calls have masks of their own, also one moved to each mask. Returns the work of each
+    /// call.
     pub fn masked(
         &mut self,
         masks: &Masks<'_>,
@@ -110,7 +111,7 @@ impl Builder<'_> {
     }
 }
 
-/// The masks of the calls: one, or one each.
+/// The masks of the calls: one for all, or one for each.
 pub(super) struct Masks<'a> {
     of: Whose<'a>,
     stride: u64,

@@ -1,4 +1,4 @@
-//! A call of the network inside a recorded loop: what it must be told, as numbers and in a buffer.
+//! A call of the network inside a recorded loop: the numbers that the network needs, on the host and in a buffer.
 
 use crate::gpu::context::Context;
 use crate::gpu::error::PlanError;
@@ -9,34 +9,37 @@ use crate::gpu::tensor::Shape;
 pub struct LoopCall<'a> {
     /// Its index, from 0.
     pub index: usize,
-    /// The calls of the loop.
+    /// The number of calls of the loop.
     pub calls: usize,
-    /// The step of the grid to which it belongs.
+    /// The step of the grid to which it belongs, from 0; in [`Loop::adaptive`](crate::Loop::adaptive) the attempt.
     pub step: usize,
-    /// The sigma of the run; of a sampler that of its level. NaN where the GPU chooses it: [`Loop::adaptive`](crate::Loop::adaptive).
+    /// The sigma of the run's grid; for a [`Sampling`](crate::Sampling) the sigma of the call's level. NaN if the GPU chooses the
+    /// step ([`Loop::adaptive`](crate::Loop::adaptive)).
     pub sigma: f64,
-    /// The number that the network is told. NaN where the GPU chooses it: it is in `values`.
+    /// The time to pass to the network, in the units that it was trained with: a timestep, a sigma or another function of the level.
+    /// NaN if the GPU chooses the step; `values` has it.
     pub told: f64,
-    /// The factor of the sample in its input. NaN where the GPU chooses it.
+    /// The factor by which the sample is scaled in the network's input. NaN if the GPU chooses the step; `values` has it.
     pub input: f64,
-    /// The predictions that are asked for besides the conditional one: unconditional, third and fourth.
+    /// The predictions that are needed besides the conditional one: the unconditional, the third and the fourth.
     pub asks: [bool; 3],
-    /// The draw that follows the call, if noise is a tensor that the application fills ([`LoopNoise::Tensors`](crate::LoopNoise::Tensors),
-    /// [`Noise::Tensor`](crate::Noise::Tensor)).
+    /// The draw that follows the call, if noise is in a tensor that the application fills
+    /// ([`LoopNoise::Tensors`](crate::LoopNoise::Tensors), [`Noise::Tensor`](crate::Noise::Tensor)).
     pub draw: Option<usize>,
-    /// A buffer that holds the numbers, for networks that read them on the GPU, with usages UNIFORM, STORAGE and COPY_SRC.
+    /// A buffer with these numbers, for networks that read them on the GPU. Its usages are UNIFORM, STORAGE and COPY_SRC.
     pub values: &'a wgpu::Buffer,
-    /// The byte at which those of this call begin, a multiple of 256: as f32 the number told, the sigma, the factor of the input and
-    /// 0, then the number told once for each sample, and again for each: `4*(4 + 2*batch)` bytes.
+    /// The byte of `values` at which the numbers of this call begin, a multiple of 256. They are f32: `told`, `sigma`, `input`, 0,
+    /// then `told` once for each sample, and once more for each sample (for two predictions in one batch); `4*(4 + 2*batch)`
+    /// bytes in all.
     pub offset: u64,
 }
 
 impl LoopCall<'_> {
-    /// The byte, from [`offset`](Self::offset) on, at which the number told begins that is there once for each sample.
+    /// The bytes from [`offset`](Self::offset) to the part in which `told` is repeated for each sample.
     pub const PER_SAMPLE: u64 = 16;
 }
 
-/// A call that is known ahead.
+/// The numbers of a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     pub step: usize,
@@ -45,7 +48,7 @@ pub(super) struct Facts {
     pub input: f64,
     pub asks: [bool; 3],
     pub draw: Option<usize>,
-    /// The place of its numbers in the buffer.
+    /// The index of its numbers in the buffer.
     pub place: usize,
 }
 

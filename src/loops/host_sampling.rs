@@ -1,4 +1,4 @@
-//! The loop of a sampler on the host, call by call: the form for networks that do not run on wgpu.
+//! The loop of a sampler on the host, call by call, for networks that do not run on wgpu.
 
 use crate::gpu::step::inputs::Step;
 use crate::gpu::step::options::StepOptions;
@@ -10,21 +10,21 @@ use crate::noise::NoiseKey;
 use crate::table::step::{Deviation, StepRow};
 use std::collections::VecDeque;
 
-/// A question to the network.
+/// A call of the network in a [`HostSampling`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostCall {
-    /// The samples in the network's own scale.
+    /// The samples in the network's scale, `[batch, elements]`.
     pub input: Vec<f32>,
-    /// The timestep that it is told.
+    /// The timestep to pass to the network, in the units that it was trained with.
     pub timestep: f64,
 }
 
-/// A loop of a sampler on the host that waits for its network: [`call`](Self::call) says what it is asked, [`give`](Self::give) takes the
-/// answer. For runs of ComfyUI see [`HostLoop`](crate::math::run::HostLoop).
+/// A loop of a sampler on the host around a network of any kind: [`call`](Self::call) gives the network's inputs, and
+/// [`give`](Self::give) takes its predictions. For runs of ComfyUI see [`HostLoop`](crate::math::run::HostLoop).
 ///
-/// The rows are those that [`Sampling`](crate::Sampling) uploads, applied in f64 by the formula that the kernels are tested against,
-/// and the noise is that which a kernel draws under the same key. Nothing blocks and nothing runs in between, so a network may answer
-/// from another thread or a later frame. A clone goes its own way.
+/// The rows are those that [`Sampling`](crate::Sampling) uploads. They are applied in f64 by the formula that the kernels are tested
+/// against, with the noise that a kernel draws under the same key. Nothing blocks between the two calls, so a network may answer
+/// from another thread or in a later frame. A clone continues independently.
 ///
 /// ```
 /// use tweedie::math::Recipe;
@@ -64,7 +64,7 @@ impl<'a> HostSampling<'a> {
     /// [`Sampling::start_from`](crate::Sampling::start_from) does.
     ///
     /// # Errors
-    /// [`LoopError::Count`] for a sample of another size than the shape.
+    /// [`LoopError::Count`] unless `x0` has one number for each element of the shape.
     pub fn from_clean(sampler: &'a Sampler, shape: Shape, key: NoiseKey, x0: &[f64]) -> Result<Self, LoopError> {
         let [[of_x0, of_z], _] = sampler.start_from_row();
         let mut it = Self::begun(sampler, shape, key);
@@ -81,13 +81,13 @@ impl<'a> HostSampling<'a> {
         Self { sampler, elements, guidance: 1.0, key, calls: 0, x, remembered: VecDeque::new() }
     }
 
-    /// The same loop with classifier-free guidance of this scale, `u + scale*(c - u)`; 1 is none.
+    /// The same loop with classifier-free guidance of this scale, `u + scale*(c - u)`; 1 means no guidance.
     #[must_use]
     pub fn guided(self, scale: f64) -> Self {
         Self { guidance: scale, ..self }
     }
 
-    /// The question that waits for an answer; `None` at the end.
+    /// The call whose predictions are awaited; `None` at the end.
     #[must_use]
     pub fn call(&self) -> Option<HostCall> {
         let call = self.sampler.calls().get(self.calls)?;
@@ -95,23 +95,23 @@ impl<'a> HostSampling<'a> {
         Some(HostCall { input, timestep: call.timestep })
     }
 
-    /// True if each call asks for a second prediction, without the condition.
+    /// True if each call needs a second prediction, made without the condition.
     #[must_use]
     pub fn is_guided(&self) -> bool {
         self.guidance != 1.0
     }
 
-    /// Takes the network's predictions, `[batch, slices, elements]`, with the condition and without it, and goes on to the next call.
-    /// Without guidance the second is not read; there is one [slice](Sampler::slices) but for flow maps.
+    /// Takes the network's predictions with the condition and without it, each `[batch, slices, elements]`, makes the step and goes
+    /// on to the next call. Without guidance the second is not read. Most samplers have one [slice](Sampler::slices).
     ///
     /// # Errors
-    /// [`LoopError::Call`] after the end, [`LoopError::Count`] for predictions of another size, [`LoopError::Missing`] where the variance
-    /// is learned; then nothing has changed.
+    /// [`LoopError::Call`] after the end, [`LoopError::Count`] for predictions of another size, [`LoopError::Missing`] if the
+    /// variance is learned; then nothing has changed.
     pub fn give(&mut self, conditional: &[f32], unconditional: &[f32]) -> Result<(), LoopError> {
         self.give_with_variance(conditional, unconditional, &[])
     }
 
-    /// The same with the network's second output, `[batch, elements]`, of which a learned variance is made.
+    /// As [`give`](Self::give), with the network's second output, `[batch, elements]`, which determines a learned variance.
     ///
     /// # Errors
     /// As [`give`](Self::give).
@@ -145,13 +145,13 @@ impl<'a> HostSampling<'a> {
         Ok(())
     }
 
-    /// The number of answers so far.
+    /// The number of calls that have been answered.
     #[must_use]
     pub const fn calls(&self) -> usize {
         self.calls
     }
 
-    /// The samples: the start at first, the result at the end.
+    /// The samples, `[batch, elements]`: the start at first, the result at the end.
     #[must_use]
     pub fn samples(&self) -> &[f64] {
         &self.x
@@ -164,7 +164,7 @@ impl<'a> HostSampling<'a> {
         let second = self.drawn(row.second_z.0 != 0.0, row.second_z.1);
         let (mut next, mut remembered) = (Vec::new(), Vec::new());
         for sample in 0..self.x.len() / self.elements {
-            // Empty where there is none: a tensor is not looked at where its coefficient is 0.
+            // Empty if there is none: a tensor with coefficient 0 is not read.
             let part =
                 |all: &'_ [f64], each: usize| all.get(sample * each..(sample + 1) * each).unwrap_or_default().to_vec();
             let of = |all: &'_ [f64]| part(all, self.elements);

@@ -15,8 +15,8 @@ use crate::math::run::run_loop::RunLoop;
 
 /// A whole run around the application's network, on the application's tensors.
 ///
-/// It is made once: that compiles, uploads the rows, the noise of the host and the numbers that the network is told. Recording it sets
-/// pipelines and bind groups and dispatches. It does not submit, poll, map, upload or allocate GPU memory.
+/// It is made once: that compiles pipelines and uploads the rows, the noise of the host and the numbers that the network reads.
+/// Recording it sets pipelines and bind groups and dispatches. It does not submit, poll, map, upload or allocate GPU memory.
 ///
 /// ```
 /// use tweedie::math::run::{Node, Run, RunGrid, RunInputs, RunModel};
@@ -66,12 +66,13 @@ pub(super) struct Whole {
 impl Loop {
     /// Makes the loop of a planned run.
     ///
-    /// Memory of its own: what the solver remembers, unless it is given; beside a mask or a guider up to nine tensors of the
-    /// shape in f32, and those of a guider's [pyramids](crate::gpu::GuideFinish); uploaded [noise](LoopNoise::Host) and [masks](crate::LoopMask::Host).
+    /// It allocates the memory of the solver, unless that is given; with a mask or a guider up to nine tensors of the loop's shape in
+    /// f32, and those of a guider's [pyramids](crate::gpu::GuideFinish); and the uploaded [noise](LoopNoise::Host) and
+    /// [masks](crate::LoopMask::Host).
     ///
     /// # Errors
-    /// [`LoopError`]: a run that cannot be recorded ahead, with what does it instead, or a tensor that is missing; [`Error::Run`] for
-    /// noise that the host cannot draw; [`Error::Plan`] for tensors that do not fit.
+    /// [`LoopError`] for a run that cannot be recorded in advance, which names what to use instead, and for a missing tensor;
+    /// [`Error::Run`] for noise that the host cannot draw; [`Error::Plan`] for tensors that do not fit.
     pub fn new<'a>(
         context: &Context,
         run: &RunLoop,
@@ -111,7 +112,7 @@ impl Loop {
         Ok(Self { plans, start, around, end, facts, values, stride: stride(shape), state: None })
     }
 
-    /// A loop whose numbers the GPU writes into a buffer: the numbers of each stage so many bytes apart, the states from a byte on.
+    /// A loop whose numbers the GPU writes into a buffer: `stride` bytes for each stage, and the states from byte `state` on.
     pub(super) fn chosen(
         plans: Vec<Plan>,
         start: Vec<Work>,
@@ -123,15 +124,17 @@ impl Loop {
         Self { plans, start, around, end, facts, values, stride, state: Some(state) }
     }
 
-    /// The buffer that says how far each sample is, with usage COPY_SRC, and the byte at which that begins, for a loop whose steps the GPU
-    /// chooses. For each sample there are 8 words: its place in 4096ths, accepted steps, attempts, 1 at the end, and as f32 the
-    /// error of its last attempt, the next step in 4096ths, and two numbers of the controller.
+    /// The buffer with the progress of each sample, with usage COPY_SRC, and the byte at which that begins, for a loop whose steps the
+    /// GPU chooses; `None` for others.
+    ///
+    /// Each sample has 8 words: the way done in 4096ths, the accepted steps, the attempts, and 1 at the end or else 0, as u32; the error
+    /// of its last attempt, the next step in 4096ths, and the controller's last two inverse errors, as f32.
     #[must_use]
     pub fn state(&self) -> Option<(&wgpu::Buffer, u64)> {
         Some((&self.values, self.state?))
     }
 
-    /// The number of calls of the network; 0 for a run that has nothing to do.
+    /// The number of calls of the network; 0 for a run without steps.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.facts.len()
@@ -145,22 +148,22 @@ impl Loop {
         Some(LoopCall { index, calls, step, sigma, told, input, asks, draw, values, offset })
     }
 
-    /// The dispatches of the whole loop beside those of the network.
+    /// The number of dispatches of the whole loop, without the network's.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        // Without a call the end follows the start.
+        // Without a call, the end follows the start.
         let of_calls = (0..self.calls()).map(|index| self.call_dispatches(index)).sum::<usize>();
         self.start_dispatches() + of_calls
     }
 
-    /// The dispatches of [`record_start`](Self::record_start).
+    /// The number of dispatches of [`record_start`](Self::record_start).
     #[must_use]
     pub fn start_dispatches(&self) -> usize {
         let end = self.end.iter().filter(|_| self.calls() == 0);
         self.dispatches_of(self.start.iter().chain(end))
     }
 
-    /// The dispatches of [`record_call`](Self::record_call) beside those of the network; 0 beyond the last call.
+    /// The number of dispatches of [`record_call`](Self::record_call), without the network's; 0 beyond the last call.
     #[must_use]
     pub fn call_dispatches(&self, index: usize) -> usize {
         let around = self.around.get(index).into_iter().flat_map(|around| around.before.iter().chain(&around.after));
@@ -172,7 +175,7 @@ impl Loop {
         works.filter_map(|work| self.plans.get(work.plan)).map(Plan::dispatches).sum()
     }
 
-    /// Records start, calls and end: the whole run. `network` records its own work between two steps: it reads the input, writes
+    /// Records the whole run: start, calls and end. `network` records its own work at each call: it reads the input, writes
     /// the predictions that the call asks for, and may return an error to stop.
     ///
     /// # Errors
@@ -186,11 +189,11 @@ impl Loop {
         (0..self.calls()).try_for_each(|index| self.record_call(encoder, index, &mut network))
     }
 
-    /// Records several loops around one network that answers for all of them, each on tensors and a schedule of its own: the video
-    /// and the sound of one call, say (LTX-2). The network is given the call of each loop.
+    /// Records several loops around one network that makes the predictions of all of them, such as the video and the sound of LTX-2.
+    /// Each loop has its own tensors and schedule. The network is given the call of each loop.
     ///
     /// # Errors
-    /// [`LoopError::Calls`] unless all have as many calls; those of the network; [`Error::Record`].
+    /// [`LoopError::Calls`] unless all loops have the same number of calls; those of the network; [`Error::Record`].
     pub fn record_together<const N: usize, E: From<Error>>(
         loops: [&Self; N],
         encoder: &mut wgpu::CommandEncoder,
@@ -211,8 +214,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Records the start: the first sample from noise and the latent image. A run that goes on from a sample that was kept leaves it
-    /// out.
+    /// Records the start: the first sample from noise and the latent image. To continue from a sample that was kept, leave it out.
     ///
     /// # Errors
     /// [`Error::Record`].
@@ -221,8 +223,8 @@ impl Loop {
         if self.calls() == 0 { self.works(encoder, self.end.as_slice()) } else { Ok(()) }
     }
 
-    /// Records one call: the network, the steps that follow it and, at the last one, the end. Between two calls an application may
-    /// submit, show its progress, stop for good, or keep its tensors and go on later.
+    /// Records one call: the network, the steps that follow it and, at the last call, the end. Between two calls an application may
+    /// submit, show its progress, stop for good, or keep its tensors and continue later.
     ///
     /// # Errors
     /// Those of the network; [`LoopError::Call`] beyond the last call; [`Error::Record`].
@@ -237,7 +239,7 @@ impl Loop {
         Ok(self.after_call(encoder, index)?)
     }
 
-    /// Records what comes before the network in a call, and returns the call: for a network that is submitted apart.
+    /// Records what comes before the network in a call, and returns the call: for a network that is submitted separately.
     ///
     /// # Errors
     /// [`LoopError::Call`] beyond the last call; [`Error::Record`].

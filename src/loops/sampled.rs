@@ -11,7 +11,7 @@ use crate::loop_error::LoopError;
 use crate::sampling::Sampling;
 
 impl Loop {
-    /// Makes the loop of a sampler, with all that its request has: guidance, a known region, a preview, memory. It begins with noise,
+    /// Makes the loop of a sampler, with everything in its request: guidance, a known region, a preview, memory. It begins with noise,
     /// or with the clean sample `x0` noised to the level of the first call.
     ///
     /// ```
@@ -33,8 +33,8 @@ impl Loop {
     /// ```
     ///
     /// # Errors
-    /// [`LoopError::Unsupported`] for calls that are not the batch's; those of [`Sampling::start`], [`Sampling::start_from`] and
-    /// [`Sampling::plan`].
+    /// [`LoopError::Unsupported`] unless [`Sampling::calls`] is [`Timesteps::Batch`]; those of [`Sampling::start`],
+    /// [`Sampling::start_from`] and [`Sampling::plan`].
     pub fn of_sampling<'a>(
         context: &Context,
         sampling: &Sampling<'_>,
@@ -42,7 +42,7 @@ impl Loop {
         x0: Option<Tensor<'a>>,
     ) -> Result<Self, Error> {
         if !matches!(sampling.calls, Timesteps::Batch) {
-            let what = "a batch whose samples are at calls of their own";
+            let what = "a batch whose samples are at different calls";
             return Err(LoopError::Unsupported { what, instead: "Sampling::plan" }.into());
         }
         let steps = sampling.plan(context)?;

@@ -1,4 +1,4 @@
-//! The noise of a loop where its plans find it.
+//! The noise of a loop, in the form in which its plans read it.
 
 use super::call::ALIGNMENT;
 use super::tensors::{LoopNoise, check_count};
@@ -23,10 +23,11 @@ pub(super) enum Source<'a> {
 /// Noise that the host has drawn.
 pub(super) struct Uploaded {
     buffer: wgpu::Buffer,
-    /// The factor of the latent image beside the uploaded start.
+    /// The factor of the latent image in the start, along with the uploaded noise.
     pub of_latent: f64,
+    /// The byte at which the noise of the known region begins.
     known: Option<u64>,
-    /// The byte at which the noise of each row begins, of those that draw.
+    /// For each row that draws, the byte at which its noise begins.
     rows: Vec<Option<u64>>,
 }
 
@@ -50,7 +51,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The noise of a known region. In a kernel it is drawn on stream 0 of its key.
+    /// The noise of a known region. The rows that use it draw on the stream of this key itself.
     pub fn known(&self, run: &RunLoop) -> Noise<'_> {
         match self {
             Self::Drawn(key) if run.redraws_known_noise() => Noise::drawn(before(*key, 2)),
@@ -85,7 +86,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The row for the noise that it finds: a tensor holds one, or what two come to.
+    /// The row to use with this noise: a tensor holds one noise, and an uploaded one is already the sum of two.
     pub fn fitted(&self, row: StepRow) -> Result<StepRow, LoopError> {
         match (self, row.second_z) {
             (_, (0.0, _)) | (Self::Drawn(_), _) => Ok(row),
@@ -98,7 +99,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The key on a stream that lies this far before its own.
+/// The key on the stream that is this many before its own.
 const fn before(key: NoiseKey, streams: u32) -> NoiseKey {
     key.stream(key.stream.wrapping_sub(streams))
 }

@@ -1,4 +1,4 @@
-//! The work of a run's rows, and that of its start and its end.
+//! The work of a run's rows, of its start and of its end.
 
 use super::answers::Answers;
 use super::asked::Asked;
@@ -17,7 +17,7 @@ const STEP_NOISE: LoopError =
     LoopError::Missing { tensor: "steps", reason: "the sampler of the run draws noise between its steps" };
 
 impl Builder<'_> {
-    /// Adds the plans of the rows, on the outputs of the network or on clean samples that were made of them.
+    /// Adds the plans of the rows, on the outputs of the network or on the clean samples made from them.
     pub fn steps(
         &mut self,
         asked: &mut [Asked],
@@ -52,7 +52,7 @@ impl Builder<'_> {
             ..Step::in_place(&rows, shape, tensors.x, prediction)
         };
         let first = step.plan(context)?;
-        // Noise that the host has drawn lies elsewhere for each row.
+        // Noise of the host is at another place for each row.
         let is_uploaded = matches!(source, Source::Host(_));
         let mut elsewhere = Vec::new();
         for &row in drawing.iter().skip(1).filter(|_| is_uploaded) {
@@ -73,13 +73,13 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// The input of the network, where the step before writes it. Beside a mask the network is shown another sample; for a batch that
-    /// is asked twice, both halves are written at once.
+    /// The input of the network, if the step before it writes it. With a mask the network is shown another sample; for two
+    /// predictions in one batch, both halves are written at once.
     pub fn next_input(&self) -> Option<Tensor<'_>> {
         self.tensors.input.filter(|_| self.tensors.mask.is_none() && !self.tensors.is_twice)
     }
 
-    /// Adds the plan that writes the network's input twice, one behind the other.
+    /// Adds the plan that writes the network's input twice, one after the other.
     pub fn inputs(&mut self, asked: &[Asked], shown: Tensor<'_>, around: &mut [Around]) -> Result<(), Error> {
         let Some(input) = self.tensors.input.filter(|_| self.tensors.is_twice) else { return Ok(()) };
         let bytes = self.shape.total() * input.storage.bytes();
@@ -98,7 +98,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// Adds the plans that make the first sample, and the network's first input, where it is not made before each call. `input` is
+    /// Adds the plans that make the first sample, and the network's first input, unless that is made before each call. `input` is
     /// the scale of the first call.
     pub fn start(&mut self, source: &Source<'_>, input: Option<f64>) -> Result<Vec<Work>, Error> {
         let (run, tensors) = (self.run, self.tensors);
@@ -126,7 +126,7 @@ impl Builder<'_> {
         };
         let plan = map.in_roles(self.context, &["latent_image", "noise", "x", "input", "keep"], None)?;
         let mut work = vec![self.add(plan)(0)];
-        // What the host uploads has the churn of the first step in it.
+        // Uploaded noise already contains the churn of the first step.
         for &(draw, factor) in churn.iter().filter(|_| !matches!(source, Source::Host(_))) {
             let Source::Drawn(key) = source else {
                 let what = "churn before the first call with noise from a tensor";
@@ -140,7 +140,7 @@ impl Builder<'_> {
         Ok(work)
     }
 
-    /// Adds the plan of the rule for the end, where it changes anything.
+    /// Adds the plan that scales the last sample, unless the factor is 1.
     pub fn end(&mut self) -> Result<Option<Work>, Error> {
         let (factor, tensors) = (self.run.end(), self.tensors);
         if factor == 1.0 {

@@ -356,7 +356,7 @@ fn what_the_gpu_cannot_choose_is_refused(harness: &Harness) {
     let drawn = || LoopNoise::Drawn(NoiseKey::seed(1));
     let adaptive = || adaptive_run("sd15", &[]);
     let planned = refused(small_run("euler"), &same, drawn(), 9);
-    assert_eq!(planned, "a run that has its steps ahead cannot be recorded ahead: use Loop::new");
+    assert_eq!(planned, "a run whose steps are known in advance cannot be recorded in this loop: use Loop::new");
     for attempts in [0, 10_001, u32::MAX] {
         let text = refused(adaptive(), &same, drawn(), attempts);
         assert_eq!(text, format!("attempts: expected a number that is from 1 to 10,000, found {attempts}"));
@@ -365,7 +365,7 @@ fn what_the_gpu_cannot_choose_is_refused(harness: &Harness) {
     let rising = refused(rising, &same, drawn(), 9);
     assert!(rising.starts_with("steps that the GPU chooses, where the sigmas do not fall"), "{rising}");
     let bare = refused(adaptive(), &|it| LoopTensors { input: None, ..it }, drawn(), 9);
-    assert!(bare.starts_with("expected a tensor `input`: the network is"), "{bare}");
+    assert!(bare.starts_with("expected `input`, found none: the network is"), "{bare}");
     let soft = Run { differential_diffusion_strength: Some(1.0), ..adaptive() };
     let masked = refused(soft, &|it| LoopTensors { mask: Some(LoopMask::Tensor(it.x)), ..it }, drawn(), 9);
     assert!(masked.starts_with("differential diffusion with steps that the GPU chooses"), "{masked}");

@@ -76,10 +76,7 @@ fn refused() -> Result<()> {
     ensure!(Network::read(&DIGITS[..1000]).is_err(), "half a file was read");
     let mut host = HostSampling::new(&sampler, tweedie::Shape::new(1, 4), key).guided(2.0);
     let found = host.give(&[0.0; 4], &[]).err().map(|error| error.to_string());
-    ensure!(
-        found.as_deref() == Some("unconditional: expected 4 numbers, as many as the shape has, found 0"),
-        "{found:?}"
-    );
+    ensure!(found.as_deref() == Some("unconditional: expected 4 numbers for the loop's shape, found 0"), "{found:?}");
     host.give(&[0.0; 4], &[0.0; 4])?;
     host.give(&[0.0; 4], &[0.0; 4])?;
     let found = host.give(&[0.0; 4], &[0.0; 4]).err().map(|error| error.to_string());
