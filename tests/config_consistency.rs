@@ -60,7 +60,7 @@ fn the_decoder_sees_variance_preserving_samples() {
 #[test]
 fn original_steps_of_tcd_mean_all_timesteps_in_diffusers() {
     let tcd = scheduler("TCDScheduler", json!({ "clip_sample": true }));
-    assert_eq!(tcd.notes(), ["clip_sample acts on nothing in TCDScheduler"]);
+    assert_eq!(tcd.notes(), ["clip_sample has no effect in TCDScheduler"]);
     let run = Run { original_steps: Some(20), ..Run::steps(3) };
     let [right, theirs] = both(&tcd, &run);
     assert_eq!((right.unwrap(), theirs.unwrap()), (vec![999.0, 699.0, 349.0], vec![999.0, 666.0, 333.0]));

@@ -107,19 +107,19 @@ fn no_key_of_a_published_file_is_skipped() {
 fn options_of_other_classes_are_noted() {
     let notes = |file: Value| Scheduler::parse(&file.to_string()).unwrap().notes().join("; ");
     let xl = json!({ "_class_name": "EulerDiscreteScheduler", "skip_prk_steps": true, "clip_sample": false });
-    assert_eq!(notes(xl), "clip_sample, skip_prk_steps act on nothing in EulerDiscreteScheduler");
+    assert_eq!(notes(xl), "clip_sample, skip_prk_steps have no effect in EulerDiscreteScheduler");
     let heun = json!({ "_class_name": "FlowMatchHeunDiscreteScheduler", "use_dynamic_shifting": true });
-    assert_eq!(notes(heun), "use_dynamic_shifting acts on nothing in FlowMatchHeunDiscreteScheduler");
+    assert_eq!(notes(heun), "use_dynamic_shifting has no effect in FlowMatchHeunDiscreteScheduler");
     let ends = json!({ "_class_name": "EulerDiscreteScheduler", "sigma_max": 20.0 });
-    assert_eq!(notes(ends), "sigma_max acts on nothing where no rule places sigmas");
+    assert_eq!(notes(ends), "sigma_max has no effect where no rule places sigmas");
     let wan = json!({ "_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": true, "flow_shift": 3.0,
         "prediction_type": "flow_prediction", "timestep_spacing": "trailing" });
-    assert_eq!(notes(wan), "timestep_spacing acts on nothing in DPMSolverMultistepScheduler");
+    assert_eq!(notes(wan), "timestep_spacing has no effect in DPMSolverMultistepScheduler");
     let usual = json!({ "_class_name": "DDIMScheduler", "beta_end": 0.5, "_use_default_values": ["beta_end"] });
     let ddim = json!({ "_class_name": "DDIMScheduler" });
     let read = |file: &Value| Scheduler::parse(&file.to_string()).unwrap().model().clone();
     assert_eq!(read(&usual), read(&ddim));
-    assert!(notes(usual).contains("beta_end is the default of the class"));
+    assert!(notes(usual).contains("beta_end is left at the class's default"));
 }
 
 #[test]

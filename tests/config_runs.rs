@@ -47,7 +47,7 @@ fn an_option_that_acts_on_nothing_in_its_own_class_is_noted() {
         json!({ "_class_name": "CogVideoXDDIMScheduler", "clip_sample": true, "prediction_type": "v_prediction" });
     let scheduler = read(&cog);
     assert_eq!(scheduler.sampler(&Run::steps(4)).unwrap().clip(), Clip::None);
-    assert!(scheduler.notes().iter().any(|note| note.contains("clip_sample acts on nothing")), "{scheduler:?}");
+    assert!(scheduler.notes().iter().any(|note| note.contains("clip_sample has no effect")), "{scheduler:?}");
     let plain = json!({ "_class_name": "CogVideoXDDIMScheduler", "prediction_type": "v_prediction" });
     assert_eq!(read(&plain).notes(), [""; 0]);
 }
@@ -143,7 +143,7 @@ fn the_first_timestep_of_placed_sigmas_is_one_less_in_diffusers() {
 fn an_old_spelling_beside_its_new_one_is_noted() {
     let notes = |file: Value| read(&file).notes().join("; ");
     let both = notes(json!({ "_class_name": "DDIMScheduler", "predict_epsilon": false, "prediction_type": "epsilon" }));
-    assert_eq!(both, "predict_epsilon acts on nothing beside prediction_type");
+    assert_eq!(both, "predict_epsilon has no effect, since prediction_type is given");
     let alone = json!({ "_class_name": "DDIMScheduler", "predict_epsilon": false });
     assert_eq!(read(&alone).model().prediction(), tweedie::Quantity::X0);
     assert!(notes(alone).contains("prediction_type: sample"));

@@ -17,28 +17,28 @@ use crate::table::step::Clip;
 /// diffusers' names of schedules, each known to the catalogue.
 const BETA_SCHEDULES: [&str; 6] = ["linear", "scaled_linear", "squaredcos_cap_v2", "exp", "laplace", "sigmoid"];
 
-/// The default betas of a class, by names of the catalogue.
+/// The default betas of a class, by names in the catalogue.
 pub(super) struct Usual {
     /// The schedule.
     schedule: &'static str,
-    /// The schedule whose default range of betas it has.
+    /// The schedule whose default range of betas is used.
     range: &'static str,
 }
 
 impl Usual {
-    /// Most classes.
+    /// Those of most classes.
     pub(super) const DDPM: Self = Self { schedule: "linear", range: "linear" };
-    /// Heun's.
+    /// Those of Heun, KDPM2 and DPMSolverSDE.
     pub(super) const HEUN: Self = Self { schedule: "linear", range: "scaled_linear" };
-    /// The rule of latent consistency models.
+    /// Those of latent consistency models and CogVideoX.
     pub(super) const LCM: Self = Self { schedule: "scaled_linear", range: "scaled_linear" };
 }
 
-/// Numbers of a schedule: those of the file, else the defaults of an entry of the catalogue.
+/// The numbers of a schedule: those of the file, or else the defaults of an entry of the catalogue.
 pub(super) struct Given(Vec<(&'static str, f64)>);
 
 impl Given {
-    /// Reads options that are named as the entry's parameters.
+    /// Reads options that have the names of the entry's parameters.
     pub(super) fn read(
         options: &mut Options,
         defaults: &Entry<Make<Schedule>>,
@@ -51,7 +51,7 @@ impl Given {
         Ok(Self(names.iter().map(|name| read(name)).collect::<Result<_, ConfigError>>()?))
     }
 
-    /// Reads options of these names, each with its usual value.
+    /// Reads options of these names, each with its own default.
     pub(super) fn read_over<const N: usize>(
         options: &mut Options,
         names: &[&'static str; N],
@@ -68,7 +68,7 @@ impl Given {
         self.0.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
     }
 
-    /// The schedule of this name, whose constructor refuses numbers in words that the file knows.
+    /// The schedule of this name. Its constructor refuses wrong numbers, under the names of the file.
     pub(super) fn build(&self, name: &str, train_timesteps: usize) -> Result<Schedule, ConfigError> {
         let number = |parameter: &Parameter| match self.0.iter().find(|(known, _)| *known == parameter.name) {
             _ if parameter.name == "train_timesteps" => train_timesteps as f64,
@@ -94,7 +94,7 @@ pub(super) fn schedule(options: &mut Options, usual: &Usual) -> Result<Schedule,
     let range = Given::read(options, Schedule::CATALOGUE.find(usual.range)?, &["beta_start", "beta_end"])?;
     match options.numbers("trained_betas")? {
         Some(betas) if betas.len() != steps => {
-            let expected = format!("{steps} betas, as many as num_train_timesteps");
+            let expected = format!("{steps} betas, one for each of num_train_timesteps");
             Err(refused("trained_betas", expected, betas.len()))
         }
         Some(betas) => Ok(Schedule::from_betas(&betas)?),
@@ -102,7 +102,7 @@ pub(super) fn schedule(options: &mut Options, usual: &Usual) -> Result<Schedule,
     }
 }
 
-/// The training schedule, rescaled to zero terminal SNR if the file says so. Not every class reads that option.
+/// The training schedule, rescaled to zero terminal SNR if the file says so. Not every class has that option.
 pub(super) fn rescaled_schedule(options: &mut Options) -> Result<Schedule, ConfigError> {
     let schedule = schedule(options, &Usual::DDPM)?;
     rescaled(options, schedule)
@@ -137,7 +137,7 @@ const PLACEMENTS: [(&str, &str); 4] = [
     (LU, "lu_lambdas"),
 ];
 
-/// The flag that places sigmas and its rule, if one is on; two contradict each other. Not every class knows Lu's.
+/// The flag that places sigmas and its rule, if one is on; two are an error. Not every class has Lu's.
 pub(super) fn placement(options: &mut Options, lu: bool) -> Result<Option<(&'static str, Placement)>, ConfigError> {
     let mut found: Option<(&'static str, Placement)> = None;
     for (flag, name) in PLACEMENTS.into_iter().filter(|(flag, _)| lu || *flag != LU) {
@@ -151,7 +151,7 @@ pub(super) fn placement(options: &mut Options, lu: bool) -> Result<Option<(&'sta
     Ok(found)
 }
 
-/// Reads the prediction type.
+/// `prediction_type`.
 pub(super) fn prediction(options: &mut Options) -> Result<Quantity, ConfigError> {
     let names = [
         ("epsilon", Quantity::Epsilon),
@@ -163,7 +163,7 @@ pub(super) fn prediction(options: &mut Options) -> Result<Quantity, ConfigError>
     options.choice("prediction_type", &names, Quantity::Epsilon)
 }
 
-/// Reads the prediction type. A flow goes with flow sigmas only, v with other sigmas only.
+/// `prediction_type`, where a flow goes with flow sigmas only and v with other sigmas only.
 pub(super) fn prediction_on(options: &mut Options, flow: bool) -> Result<Quantity, ConfigError> {
     let quantity = prediction(options)?;
     let (expected, unfit) = match flow {
@@ -173,7 +173,7 @@ pub(super) fn prediction_on(options: &mut Options, flow: bool) -> Result<Quantit
     if quantity == unfit { Err(refused("prediction_type", expected, quantity)) } else { Ok(quantity) }
 }
 
-/// `clip_sample`, with the class's usual value.
+/// `clip_sample`, with the class's default.
 pub(super) fn clip(options: &mut Options, usual: bool) -> Result<Option<Clip>, ConfigError> {
     let range = options.number("clip_sample_range", 1.0)?;
     Ok(options.flag("clip_sample", usual)?.then_some(Clip::Range(range)))
@@ -191,7 +191,7 @@ pub(super) fn ends_noisy(options: &mut Options) -> Result<Option<bool>, ConfigEr
     Ok(Some(options.choice("final_sigmas_type", &[("zero", false), ("sigma_min", true)], false)?))
 }
 
-/// diffusers takes the names of other solvers' types for the first.
+/// The types of DPM-Solver. diffusers reads the names of other solvers' types as the first.
 const DPM_TYPES: &[(&str, DpmKind)] = &[
     ("midpoint", DpmKind::Midpoint),
     ("heun", DpmKind::Heun),
@@ -203,7 +203,7 @@ const DPM_TYPES: &[(&str, DpmKind)] = &[
 /// The sampler of `sde-dpmsolver++`.
 pub(super) const DPM_SDE: &str = "dpm++-2m-sde";
 
-/// The names of DPM-Solver's variants: the sampler, and the quantity that it approximates.
+/// The names of DPM-Solver's variants, each with the sampler and the quantity that it approximates.
 const ALGORITHMS: &[(&str, (&str, Form))] = &[
     ("dpmsolver++", ("dpm++", Form::X0)),
     ("sde-dpmsolver++", (DPM_SDE, Form::X0)),
@@ -211,7 +211,7 @@ const ALGORITHMS: &[(&str, (&str, Form))] = &[
     ("deis", ("dpm++", Form::X0)),
 ];
 
-/// The sampler of the DPM-Solver family that the file describes, and its options. Classes differ in the usual
+/// The sampler of the DPM-Solver family that the file describes, and its options. Classes differ in the default of
 /// `lower_order_final`.
 pub(super) fn dpm_solver(
     options: &mut Options,
@@ -229,7 +229,7 @@ pub(super) fn dpm_solver(
     Ok((sampler, found))
 }
 
-/// diffusers takes the names of other solvers' types for `bh2`.
+/// The types of UniPC. diffusers reads the names of other solvers' types as `bh2`.
 const UNIPC_TYPES: &[(&str, UniPcKind)] = &[
     ("bh1", UniPcKind::Bh1),
     ("bh2", UniPcKind::Bh2),
@@ -244,7 +244,7 @@ pub(super) fn unipc_solver(options: &mut Options) -> Result<SamplerOptions, Conf
         return Err(refused("solver_p", "none: the predictor is UniPC's own", "another scheduler"));
     }
     let disabled = options.numbers("disable_corrector")?.unwrap_or_default();
-    // A number that no step has disables nothing.
+    // A negative number disables no step.
     let disabled = disabled.into_iter().filter(|k| *k >= 0.0).map(|k| k as usize).collect();
     Ok(SamplerOptions {
         order: Some(options.count("solver_order", 2)?),

@@ -5,7 +5,7 @@ use crate::math::error::sampler::SamplerError;
 use crate::math::schedule_error::ScheduleError;
 use thiserror::Error;
 
-/// Errors of building a sampler from a configuration of diffusers.
+/// Errors of reading a configuration of diffusers, and of building its sampler.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -18,7 +18,7 @@ pub enum ConfigError {
     /// The option that names the scheduler is missing.
     #[error("expected an option `_class_name` that names the scheduler, found none")]
     NoClass,
-    /// A scheduler that is not supported.
+    /// A scheduler class that is not supported.
     #[error("_class_name: expected one of {expected}, found {found}")]
     Class {
         /// The supported classes, separated by commas.
@@ -26,7 +26,7 @@ pub enum ConfigError {
         /// The class.
         found: String,
     },
-    /// A name that is no option of any scheduler.
+    /// A name that is not an option of any scheduler.
     #[error("{class} has no option `{option}`, nor has any other scheduler")]
     UnknownOption {
         /// The class.
@@ -34,14 +34,14 @@ pub enum ConfigError {
         /// The unknown name.
         option: String,
     },
-    /// A value that the option does not have, or that is not supported.
+    /// A value that an option cannot have, or that is not supported.
     #[error("{option}: expected {expected}, found {found}")]
     Value {
         /// The option.
         option: String,
         /// The accepted values.
         expected: String,
-        /// The value in the file.
+        /// The value in the file or in the run.
         found: String,
     },
     /// A field of the run that the scheduler does not use.
@@ -64,7 +64,7 @@ pub enum ConfigError {
     /// The options describe no sampler.
     #[error(transparent)]
     Sampler(#[from] SamplerError),
-    /// The options contradict each other, or a list of timesteps does not fit them.
+    /// The options contradict each other, or the run does not fit them.
     #[error(transparent)]
     Catalog(CatalogError),
 }

@@ -1,4 +1,4 @@
-//! The arguments of `set_timesteps` as a class reads them: from them to plain numbers of steps, timesteps, sigmas and times.
+//! The arguments of `set_timesteps` as a class reads them, turned into plain numbers of steps, timesteps, sigmas and times.
 
 use super::error::ConfigError;
 use super::options::refused;
@@ -15,26 +15,26 @@ use crate::math::stages::Stages;
 /// The meaning of a class's arguments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Lists {
-    /// As they are named.
+    /// They mean what their names say.
     #[default]
     Named,
-    /// A number of steps beside lists says how long they are.
+    /// In diffusers, a number of steps given along with lists is their length.
     Counted,
-    /// The same; timesteps are sigmas in the units of this many.
+    /// The same; in diffusers, a list of timesteps is one of sigmas times this number.
     Units(f64),
     /// In diffusers a list of timesteps is one of sigmas.
     Sigmas,
-    /// Steps are points, the clean sample among them.
+    /// Steps count points, of which the clean sample is one.
     Points,
     /// In diffusers sigmas are places in `0..=1` between these ends.
     Ramp { placement: Placement, ends: [f64; 2] },
     /// Angles of SCM.
     Angles,
-    /// Sigmas in equal steps of the logarithm between these ends, and the last time that is told.
+    /// Sigmas in equal steps of the logarithm between these ends, and the last time that is passed to the network.
     Exploding { ends: [f64; 2], least: f64 },
     /// Times of a protein's flow.
     Protein(ProteinTimes),
-    /// The grid of a stage.
+    /// The grid of one of several stages.
     Staged(Staging),
 }
 
@@ -45,15 +45,15 @@ pub(super) struct Staging {
     pub(super) stages: Stages,
     /// The factor of the shift of a single stage.
     pub(super) shift: f64,
-    /// Each step noises the clean sample again, and the last level of one more is left out.
+    /// Each step noises the clean sample again, and the grid is that of one more step without its last level.
     pub(super) distilled: bool,
-    /// The shift follows from an argument, `mu`, which is its logarithm if true.
+    /// If the shift follows from the argument `mu`: true if `mu` is its logarithm, false if it is the shift itself.
     pub(super) dynamic: Option<bool>,
     pub(super) timesteps: usize,
 }
 
 impl Lists {
-    /// The options of a run with these arguments carried out.
+    /// The options of a run in which these arguments have become levels.
     pub(super) fn carried_out(&self, run: &SamplerOptions) -> Result<SamplerOptions, ConfigError> {
         let diffusers = run.compat == Compat::Diffusers;
         let plain = SamplerOptions { class: ClassArguments::default(), ..run.clone() };
@@ -81,12 +81,12 @@ impl Lists {
     }
 }
 
-/// A number of steps that says how long the lists are.
+/// Checks a number of steps that is given along with lists.
 fn counted(run: SamplerOptions) -> Result<SamplerOptions, ConfigError> {
     let Some(steps) = run.steps else { return Ok(run) };
     let lengths = [&run.timesteps, &run.sigma_list].map(|list| list.as_ref().map(Vec::len));
     match lengths.into_iter().flatten().find(|length| *length != steps) {
-        Some(length) => Err(refused("steps", format!("{length}, as many as are listed"), steps)),
+        Some(length) => Err(refused("steps", format!("{length}, the length of the list"), steps)),
         None if lengths == [None; 2] => Ok(run),
         None => Ok(SamplerOptions { steps: None, ..run }),
     }
@@ -100,12 +100,14 @@ fn points(run: SamplerOptions) -> Result<SamplerOptions, ConfigError> {
         }
         (_, Some(_)) if diffusers => Ok(SamplerOptions { steps: None, ..run }),
         (_, Some(_)) | (None, None) => Ok(run),
-        (Some(points @ 0..=1), None) => Err(refused("steps", "2 points at least, the clean sample among them", points)),
+        (Some(points @ 0..=1), None) => {
+            Err(refused("steps", "at least 2 points, one of which is the clean sample", points))
+        }
         (Some(points), None) => Ok(SamplerOptions { steps: Some(points - 1), ..run }),
     }
 }
 
-/// Places between the largest sigma, 0, and the least, 1. Equal steps of the logarithm only count them.
+/// Sigmas at places between 0, the largest sigma, and 1, the least. For equal steps of the logarithm only their number counts.
 fn ramp(run: SamplerOptions, placement: Placement, [least, most]: [f64; 2]) -> Result<SamplerOptions, ConfigError> {
     let Some(list) = run.sigma_list else { return Ok(run) };
     let Placement::Karras { rho } = placement else {
@@ -125,7 +127,7 @@ fn ramp(run: SamplerOptions, placement: Placement, [least, most]: [f64; 2]) -> R
 #[expect(clippy::approx_constant, reason = "the published value, which the network is told")]
 const SPRINT: [f64; 2] = [1.5708, 1.3];
 
-/// The angles of SCM: the usual two, or equal steps from the first to 0.
+/// The angles of SCM: the default two, or equal steps from the first to 0.
 fn angles(run: &SamplerOptions, plain: SamplerOptions) -> Result<SamplerOptions, ConfigError> {
     let ClassArguments { max_timesteps, intermediate_timesteps, .. } = run.class;
     let given = [("max_timesteps", max_timesteps), ("intermediate_timesteps", intermediate_timesteps)];
@@ -155,12 +157,12 @@ fn angles(run: &SamplerOptions, plain: SamplerOptions) -> Result<SamplerOptions,
             let times = second.map_or_else(|| (0..steps).map(even).collect(), |second| vec![first, second]);
             Ok(SamplerOptions { steps: None, times: Some(times), ..plain })
         }
-        // Two lists, or none: the grid says so.
+        // Two lists, or none: the grid reports it.
         _ => idle(run, plain),
     }
 }
 
-/// The run as it is, where an argument of the class would change nothing.
+/// The run as it is, unless it has an argument of the class, which would have no effect.
 fn idle(run: &SamplerOptions, plain: SamplerOptions) -> Result<SamplerOptions, ConfigError> {
     let class = SamplerOptions { class: run.class, ..SamplerOptions::default() };
     match class.given().next() {
@@ -172,7 +174,7 @@ fn idle(run: &SamplerOptions, plain: SamplerOptions) -> Result<SamplerOptions, C
     }
 }
 
-/// Sigmas at equal steps of the time that the network is told, in sigmas or, in diffusers' list of timesteps, as it is. diffusers
+/// Sigmas at equal steps of the network's time. The network is given the sigma of that time, in diffusers the time itself. diffusers
 /// begins a run of one step at the least sigma.
 fn exploding(
     run: &SamplerOptions,
@@ -242,11 +244,11 @@ impl Staging {
             Some(stage) if stage <= last => Ok(stage),
             Some(stage) => Err(refused("stage_index", format!("0 to {last}"), stage)),
             None if last == 0 => Ok(0),
-            None => Err(refused("stage_index", format!("a stage, 0 to {last}: each is a run of its own"), "none")),
+            None => Err(refused("stage_index", format!("0 to {last}, since each stage is a run of its own"), "none")),
         }
     }
 
-    /// The timesteps between which a stage is told its own.
+    /// The ends of the timesteps that are passed to the network in a stage.
     fn ends(&self, run: &SamplerOptions) -> Result<[f64; 2], ConfigError> {
         match self.stages.len() {
             1 => Ok([self.timesteps as f64, 0.0]),

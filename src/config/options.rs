@@ -5,8 +5,8 @@
 //! Published files also contain arguments of other classes (Stable Diffusion XL's Euler has `skip_prk_steps`), which
 //! diffusers ignores.
 //!
-//! **Practice.** Each option is removed when it is read; what remains acts on nothing, and a note says so. A name that no
-//! scheduler has is an error. `null` is Python's `None`: an option that was not given, a flag that is off.
+//! **Practice.** Each option is removed when it is read; what remains has no effect, and a note says so. A name that no
+//! scheduler has is an error. `null` is Python's `None`: an option that was not given, or a flag that is off.
 
 use super::error::ConfigError;
 use crate::math::catalog::entry::{Catalogue, Make};
@@ -29,16 +29,16 @@ pub(super) const ALL_NAMES: &str = "algorithm_type alpha_cum_end alpha_cum_start
     upscale_mode use_beta_sigmas use_dynamic_shifting use_exponential_sigmas use_flow_sigmas use_karras_sigmas \
     use_lu_lambdas variance_type";
 
-/// The most characters of a value that a message shows.
+/// The largest number of characters of a value that a message shows.
 const SHOWN: usize = 60;
 
 /// An option of a class of diffusers.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ClassOption {
-    /// Its name: that of the class's argument.
+    /// The name of the class's argument.
     pub name: String,
-    /// Its values.
+    /// The values that it can have.
     pub kind: OptionKind,
 }
 
@@ -46,11 +46,11 @@ pub struct ClassOption {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum OptionKind {
-    /// A number, and that of a class which is not told one, if there is one.
+    /// A number.
     Number {
-        /// The default.
+        /// The default, if there is one.
         default: Option<f64>,
-        /// True for numbers from 0 without fractions.
+        /// True if it must be a whole number, at least 0.
         is_whole: bool,
     },
     /// True or false.
@@ -96,12 +96,12 @@ impl Options {
         }
     }
 
-    /// A class that is told nothing.
+    /// A class without any options.
     pub(super) fn of_class(class: &str) -> Self {
         Self { class: class.to_owned(), rest: Map::new(), notes: Vec::new(), asked: Vec::new() }
     }
 
-    /// The same, told one thing.
+    /// The same with one option set.
     pub(super) fn told(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.rest.insert(name.to_owned(), value.into());
         self
@@ -112,20 +112,20 @@ impl Options {
         &self.asked
     }
 
-    /// Remembers an option, once.
+    /// Remembers an option, if it is new.
     fn ask(&mut self, name: &str, kind: OptionKind) {
         if self.asked.iter().all(|known| known.name != name) {
             self.asked.push(ClassOption { name: name.to_owned(), kind });
         }
     }
 
-    /// Reads what old files say as what it means.
+    /// Replaces old spellings by what they mean now.
     fn modernized(mut self) -> Self {
-        // The options that were not given when the file was made: the class that reads it has its own defaults.
+        // These options were not given when the file was made: the class that reads it uses its own defaults.
         if let Some(Value::Array(names)) = self.rest.remove("_use_default_values") {
             for name in names.iter().filter_map(Value::as_str) {
                 if self.rest.remove(name).is_some() {
-                    self.note(&format!("{name} is the default of the class: _use_default_values names it"));
+                    self.note(&format!("{name} is left at the class's default: _use_default_values names it"));
                 }
             }
         }
@@ -134,17 +134,17 @@ impl Options {
             self.class = class;
         }
         if self.rest.remove("tensor_format").is_some() {
-            self.note("tensor_format acts on nothing");
+            self.note("tensor_format has no effect");
         }
         if self.rest.get("timestep_values").is_some_and(Value::is_null) {
             self.rest.remove("timestep_values");
-            self.note("timestep_values is null and acts on nothing");
+            self.note("timestep_values is null and has no effect");
         }
         if let Some(Value::Bool(epsilon)) = self.rest.get("predict_epsilon").cloned() {
             self.rest.remove("predict_epsilon");
             let predicts = if epsilon { "epsilon" } else { "sample" };
             if self.has("prediction_type") {
-                self.note("predict_epsilon acts on nothing beside prediction_type");
+                self.note("predict_epsilon has no effect, since prediction_type is given");
             } else {
                 self.rest.insert("prediction_type".to_owned(), predicts.into());
                 self.note(&format!("predict_epsilon: {epsilon} is read as prediction_type: {predicts}"));
@@ -163,7 +163,7 @@ impl Options {
         &self.class
     }
 
-    /// The same for a message.
+    /// The class, shortened for a message.
     pub(super) fn shown_class(&self) -> String {
         short(&self.class)
     }
@@ -194,7 +194,7 @@ impl Options {
         }
     }
 
-    /// A number, finite unless the file says otherwise.
+    /// A number; infinity and NaN are taken from a file too.
     pub(super) fn number(&mut self, name: &str, default: f64) -> Result<f64, ConfigError> {
         self.ask(name, OptionKind::Number { default: Some(default), is_whole: false });
         Ok(self.optional_number(name)?.unwrap_or(default))
@@ -217,10 +217,10 @@ impl Options {
         self.ask(name, OptionKind::Number { default: None, is_whole: true });
         let Some(value) = self.take(name) else { return Ok(None) };
         let whole = number(&value).filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x <= f64::from(u32::MAX));
-        whole.map(|x| Some(x as usize)).ok_or_else(|| wrong(name, "a whole number from 0", &value))
+        whole.map(|x| Some(x as usize)).ok_or_else(|| wrong(name, "a whole number, at least 0", &value))
     }
 
-    /// An entry of a catalogue, by its name or a synonym; `None` if the option is missing.
+    /// An entry of a catalogue by its name or a synonym; `None` if the option is missing.
     pub(super) fn entry<T>(&mut self, name: &str, catalogue: &Catalogue<Make<T>>) -> Result<Option<T>, ConfigError> {
         let words = catalogue.entries.iter().map(|entry| entry.name.to_owned()).collect();
         self.ask(name, OptionKind::Word { words, default: None });
@@ -238,7 +238,7 @@ impl Options {
         list.map(Some).ok_or_else(|| wrong(name, "a list of numbers", &value))
     }
 
-    /// One of several names; `default` is what a missing one means.
+    /// The choice of one of these names, or `default` if the option is missing.
     pub(super) fn choice<T: Copy + PartialEq>(
         &mut self,
         name: &str,
@@ -256,10 +256,11 @@ impl Options {
         })
     }
 
-    /// The notes on the file: old spellings, and options that nothing has read, those of other classes or idle beside others.
+    /// The notes on the file: old spellings, and options that were not read because they belong to other classes or because other
+    /// options make them idle.
     ///
     /// # Errors
-    /// A name that no scheduler has.
+    /// [`ConfigError::UnknownOption`] for a name that no scheduler has.
     pub(super) fn finish(mut self) -> Result<Vec<String>, ConfigError> {
         let rest = std::mem::take(&mut self.rest);
         let mut idle: Vec<String> = Vec::new();
@@ -272,14 +273,14 @@ impl Options {
             }
         }
         if !idle.is_empty() {
-            let act = if idle.len() == 1 { "acts" } else { "act" };
-            self.notes.push(format!("{} {act} on nothing in {}", idle.join(", "), self.class));
+            let have = if idle.len() == 1 { "has" } else { "have" };
+            self.notes.push(format!("{} {have} no effect in {}", idle.join(", "), self.class));
         }
         Ok(self.notes)
     }
 }
 
-/// A number, or one of the three that JSON does not have.
+/// A number, or one of the three words for numbers that JSON does not have.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
@@ -298,7 +299,7 @@ pub(super) fn wrong(option: &str, expected: &str, found: &Value) -> ConfigError 
     refused(option, expected, shown(found))
 }
 
-/// The same for a value that was understood, but cannot be used.
+/// The error for a value that was understood but cannot be used.
 pub(super) fn refused(option: &str, expected: impl Display, found: impl Display) -> ConfigError {
     ConfigError::Value { option: option.to_owned(), expected: expected.to_string(), found: found.to_string() }
 }
@@ -365,7 +366,7 @@ mod tests {
         assert_eq!(options.choice("beta_schedule", &[("cosine", 1), ("linear", 2)], 0), Ok(2));
         assert_eq!(options.numbers("trained_betas"), Ok(Some(vec![0.1, 1.0])));
         assert_eq!(options.number("lambda_min_clipped", 0.0), Ok(f64::NEG_INFINITY));
-        assert_eq!(options.finish(), Ok(vec!["eta acts on nothing in X".to_owned()])); // it belongs to another class
+        assert_eq!(options.finish(), Ok(vec!["eta has no effect in X".to_owned()])); // it belongs to another class
     }
 
     #[test]
@@ -375,7 +376,8 @@ mod tests {
         let class = r#"{"_class_name": "X", "beta_start": "low", "solver_order": -1, "beta_shcedule": "linear"}"#;
         assert_eq!(text(of(class).number("beta_start", 0.0).map(drop)), "beta_start: expected a number, found \"low\"");
         assert!(
-            text(of(class).count("solver_order", 1).map(drop)).ends_with("expected a whole number from 0, found -1")
+            text(of(class).count("solver_order", 1).map(drop))
+                .ends_with("expected a whole number, at least 0, found -1")
         );
         assert_eq!(text(of(class).finish().map(drop)), "X has no option `beta_shcedule`, nor has any other scheduler");
         assert!(text(Options::parse("{}").map(drop)).contains("_class_name"));

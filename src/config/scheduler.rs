@@ -46,18 +46,18 @@ pub struct Scheduler {
     pub(super) rules: GridRules,
     /// The quantile and `sample_max_value` of `thresholding`.
     pub(super) threshold: Option<[f64; 2]>,
-    /// The options of a run that the class uses.
+    /// The options of a run that the class uses, besides those of every class.
     pub(super) takes: Vec<&'static str>,
     /// The meaning of a run's `mu`.
     pub(super) mu: Mu,
-    /// The rule by which the class places what `set_timesteps` is given, if it has one of its own.
+    /// The class's own rule that places the levels of a run, if it has one.
     pub(super) places: Option<Places>,
     /// The meaning of a run's lists and arguments.
     pub(super) lists: Lists,
     pub(super) notes: Vec<String>,
 }
 
-/// Writes the levels of a run into its options: of this model, from what was asked for.
+/// Writes the levels of a run into its options, given the model and the run as it was requested.
 pub(super) type Places = fn(&Model, &SamplerOptions, &mut SamplerOptions) -> Result<(), ConfigError>;
 
 /// Options of a run that replace those of the file, where the sampler has them.
@@ -75,7 +75,7 @@ pub(super) enum Mu {
 }
 
 impl Scheduler {
-    /// The defaults of a class; `sampler` is a name of the catalogue.
+    /// A class with these defaults; `sampler` is a name in the catalogue.
     pub(super) fn new(model: Model, sampler: &str, defaults: SamplerOptions) -> Result<Self, ConfigError> {
         let (rules, takes, mu) = (GridRules::default(), Vec::new(), Mu::Optional);
         Ok(Self {
@@ -92,18 +92,21 @@ impl Scheduler {
         })
     }
 
-    /// The model: for noising, conversion and losses, and for samplers other than the file's.
+    /// Returns the model, for noising, conversion and losses, and for samplers other than the file's.
     #[must_use]
     pub const fn model(&self) -> &Model {
         &self.model
     }
 
-    /// The sampler of a run: the arguments of `set_timesteps` and `step` in diffusers. These are a number of steps or
-    /// timesteps, `strength`, and of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens` and `churn` those
-    /// that the class has. Options that place levels, as far as the sampler has them, replace those of the file.
+    /// Creates the sampler of one run.
+    ///
+    /// The options are the arguments of `set_timesteps` and `step` in diffusers: a number of steps or a list of timesteps,
+    /// `strength`, and those of `eta`, `rederive_epsilon` (`use_clipped_model_output`), `mu` or `tokens`, `churn` and
+    /// [others](SamplerOptions::class) that the class has. Options that place levels replace those of the file, if the sampler has
+    /// them.
     ///
     /// # Errors
-    /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file settles or
+    /// [`ConfigError`] for a run that the scheduler cannot make, [`ConfigError::Unused`] for options that the file determines or
     /// that the class does not use.
     pub fn sampler(&self, run: &SamplerOptions) -> Result<Sampler, ConfigError> {
         let mut given = run.given().chain(run.timesteps.is_some().then_some("timesteps"));
@@ -116,7 +119,7 @@ impl Scheduler {
         let mut options = SamplerOptions { clip: self.clip(run), ..run.placed_over(&self.defaults) };
         self.shift(run, &mut options)?;
         self.exceptions(run, &mut options)?;
-        // Levels that the run places otherwise are where it says.
+        // A placement or a list of sigmas of the run takes precedence.
         if let (Some(places), None, None) = (self.places, run.placement, &run.sigma_list) {
             places(&self.model, run, &mut options)?;
         }
@@ -127,8 +130,8 @@ impl Scheduler {
         Ok(sampler)
     }
 
-    /// The run of another sampler on the model of the file, with its shift, its spacing and the time at which it ends. Options
-    /// are those of the sampler.
+    /// Creates another sampler for the model of the file, with the file's shift, spacing and `shift_terminal`. The options are those
+    /// of that sampler.
     ///
     /// # Errors
     /// As [`Entry::build`], and [`ConfigError`] for a flow whose shift needs the size of the image.
@@ -143,20 +146,20 @@ impl Scheduler {
         Ok(entry.build_instead(&rules, &self.model, &options)?)
     }
 
-    /// The sampler of the file.
+    /// Returns the catalogue's entry of the file's sampler.
     #[must_use]
     pub const fn entry(&self) -> &'static Entry<SamplerRecipe> {
         self.sampler
     }
 
-    /// Old spellings that the file has, and what they were read as; a class whose model was read as another's; options that act
-    /// on nothing. A line each.
+    /// Returns notes on the file, one line each: old spellings and what they were read as, a class that was read as another, and
+    /// options that have no effect.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// True for an option of a run that the class or the sampler has.
+    /// True for an option of a run that the class or the sampler uses.
     fn uses(&self, option: &str) -> bool {
         let flow = self.model.process() == Process::Flow;
         match option {
@@ -210,7 +213,7 @@ impl Scheduler {
     fn clip(&self, run: &SamplerOptions) -> Option<Clip> {
         let Some([ratio, bound]) = self.threshold else { return self.defaults.clip };
         let (least, most) = match run.compat == Compat::Diffusers {
-            // diffusers forgets to threshold in this form, in which it cannot be done.
+            // diffusers does not threshold in this form, in which it cannot be done.
             true if self.sampler.name == "unipc" && self.defaults.form == Some(Form::Epsilon) => return None,
             true => (bound.min(1.0), bound),
             false if bound > 1.0 => (1.0, bound),
@@ -219,7 +222,7 @@ impl Scheduler {
         Some(Clip::Quantile { ratio, least, most })
     }
 
-    /// The shift of a flow. A list is final, but for diffusers, which shifts it, and places it anew if the file says so.
+    /// Applies the shift of a flow. A list is not shifted, except by diffusers, which also places it anew if the file says so.
     fn shift(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         let listed = run.timesteps.is_some() || run.sigma_list.is_some() || run.times.is_some();
         let is_final = listed && run.compat == Compat::Published;
@@ -232,9 +235,9 @@ impl Scheduler {
             (Mu::Optional | Mu::Exponential, Some(_)) => options.mu = mu,
             (Mu::Linear, Some(_)) => options.shift = mu,
             (Mu::Optional, None) => {}
-            // A sampler of one's own takes it; the class does not.
+            // Another sampler takes `shift`; the class does not.
             (Mu::Exponential | Mu::Linear, None) if run.shift.is_some() => {}
-            // Ends that are given place sigmas without the times of the class.
+            // With both ends given, the sigmas are placed without the times of the class.
             _ if run.sigma_min.is_some() && run.sigma_max.is_some() && options.placement.is_some() => {}
             (Mu::Exponential | Mu::Linear, None) => {
                 return Err(CatalogError::NoSize.into());
@@ -249,14 +252,14 @@ impl Scheduler {
         Ok(())
     }
 
-    /// True if the stride leads from the last timestep of a run to none.
+    /// True if the stride leads below timestep 0 from the last timestep of a run.
     fn strides_beyond(&self, run: &SamplerOptions) -> bool {
         let (all, steps) = (self.model.schedule().len(), run.steps.unwrap_or(0));
         let visited = self.rules.spacing.and_then(|spacing| spacing.timesteps(all, steps).ok()).unwrap_or_default();
         visited.last().is_none_or(|&last| last < all / steps.max(1))
     }
 
-    /// Sigmas in equal steps of the logarithm, and oddities of diffusers.
+    /// Applies what single classes do: IPNDM's angles, equal steps of the logarithm, and oddities of diffusers.
     fn exceptions(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         if self.rules.sine_squared {
             self.sines(run, options)?;
@@ -268,7 +271,7 @@ impl Scheduler {
         }
         let steps = run.timesteps.as_ref().map(Vec::len).or(run.steps).unwrap_or(0) as f64;
         if self.rules.one_too_many && options.placement.is_none() && self.model.tells_timesteps() {
-            // Its churn is spread over the sigma too many as well.
+            // The churn is spread over the extra sigma as well.
             let spread = |churn: Churn| Churn { amount: churn.amount * (steps / (steps + 1.0)), ..churn };
             options.churn = options.churn.map(spread);
         }
@@ -282,11 +285,11 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The angles of IPNDM: so many, or those of the file.
+    /// Applies the angles of IPNDM: as many as there are steps, or those of the file.
     fn sines(&self, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
         match (run.steps, &self.defaults.times, &run.times) {
             (Some(steps), Some(listed), None) if steps != listed.len() => {
-                return Err(refused("steps", format!("{}, as trained_betas says", listed.len()), steps));
+                return Err(refused("steps", format!("{}, by the length of trained_betas", listed.len()), steps));
             }
             (Some(_), Some(listed), None) => (options.steps, options.times) = (None, Some(listed.clone())),
             (Some(steps @ 1..=MAX_STEPS), None, None) => {
@@ -298,7 +301,7 @@ impl Scheduler {
     }
 }
 
-/// diffusers takes 1.5708 for what it is: beyond a right angle, where a little of the sample is subtracted.
+/// Treats 1.5708 as diffusers does: it is slightly more than a right angle, where a little of the sample is subtracted.
 fn beyond_a_right_angle(call: &mut Call) {
     let (row, t) = (&mut call.row, call.timestep);
     let beyond = t - FRAC_PI_2;

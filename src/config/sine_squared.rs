@@ -13,7 +13,7 @@ pub(super) fn even(steps: usize) -> Vec<f64> {
     (0..steps).map(angle).collect()
 }
 
-/// The angles of these sigmas (`trained_betas` of the class), which fall to a last one of 0.
+/// The angles of these sigmas (`trained_betas` of the class), which must fall and end with 0.
 pub(super) fn angles(sigmas: &[f64]) -> Result<Vec<f64>, ConfigError> {
     let falls = sigmas.windows(2).all(|pair| pair[0] > pair[1]) && sigmas.len() > 1;
     let ends = [sigmas.first(), sigmas.last()].map(|end| end.copied().unwrap_or(f64::NAN));

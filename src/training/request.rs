@@ -10,30 +10,30 @@ use crate::table::loss::Penalty;
 /// The source of a batch's timesteps.
 #[derive(Clone, Copy, Debug)]
 pub enum TimestepSource<'a> {
-    /// The buffer holds them already.
+    /// The application writes them into [`Training::timesteps`].
     InBuffer,
-    /// Drawn on the GPU in every step.
+    /// They are drawn on the GPU in every step.
     Drawn {
         /// The distribution over the schedule's timesteps.
         density: &'a TimestepDensity,
-        /// For a stratified draw, the samples of the whole batch, those of all devices together. Its samples share the strata
-        /// of one key: not beside [`Drawn::seeds`].
+        /// For a stratified draw, the number of samples in the whole batch, over all devices. The samples share the strata of one
+        /// key, so [`Drawn::seeds`] must be `None`.
         stratified: Option<u32>,
     },
 }
 
-/// A variance that the network learns by the variational bound, beside the prediction that it learns by its loss (the
+/// A variance that the network learns by the variational bound, in addition to the prediction that it learns by its loss (the
 /// hybrid loss of Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 16).
 ///
-/// The bound's term of each sample's timestep has a gradient with respect to the network's second output only: none goes
-/// through the mean. x0 is not clipped, as in guided-diffusion's training.
+/// The bound's term at each sample's timestep has a gradient with respect to the network's second output only; none goes
+/// through the mean. As in guided-diffusion's training, x0 is not clipped.
 ///
 /// ```
 /// use tweedie::LearnedVariance;
 /// use tweedie::Tensor;
 /// use tweedie::math::ModelVariance;
 ///
-/// // A network of six channels for three: epsilon, then its variance. The gradient lies as its output does.
+/// // A network with six output channels for three: epsilon, then its variance. The gradient has the layout of the output.
 /// # fn of<'a>(output: &'a wgpu::Buffer, gradient: &'a wgpu::Buffer, terms: &'a wgpu::Buffer) -> LearnedVariance<'a> {
 /// let elements = 3 * 64 * 64;
 /// let second = |buffer| Tensor::f32(buffer).at(4 * elements).stride(2 * elements as u32);
@@ -47,7 +47,7 @@ pub enum TimestepSource<'a> {
 /// }
 /// # ; variance }
 /// ```
-/// It goes into [`Training::variance`]; [`Training::prediction`] is then the first half, of the same stride.
+/// Give it as [`Training::variance`]; [`Training::prediction`] is then the first half, with the same stride.
 #[derive(Clone, Copy, Debug)]
 pub struct LearnedVariance<'a> {
     /// [`ModelVariance::Learned`] or [`ModelVariance::LearnedRange`].
@@ -56,9 +56,9 @@ pub struct LearnedVariance<'a> {
     pub factor: f64,
     /// The network's second output: often the second half of its channels.
     pub learned: Tensor<'a>,
-    /// The gradient with respect to it, with the reduction and the scale of the loss's gradient. It may overwrite the second output.
+    /// The gradient with respect to `learned`, with the reduction and the scale of the loss's gradient. It may overwrite `learned`.
     pub gradient: Tensor<'a>,
-    /// The term of each sample, one `f32` each, apart from its loss.
+    /// The term of each sample, one `f32` per sample, not part of its loss.
     pub terms: &'a wgpu::Buffer,
 }
 
@@ -67,25 +67,24 @@ pub struct LearnedVariance<'a> {
 pub struct Training<'a> {
     /// The objective: the prediction, the quantity that the loss measures, and the weight.
     pub objective: &'a Objective,
-    /// The cost of an error.
+    /// The loss as a function of the error: squared, absolute, Huber ...
     pub penalty: Penalty,
     /// The batch.
     pub shape: Shape,
-    /// The noise, and the words from which timesteps are drawn: step `k` draws both on stream `key.stream + k`.
+    /// The noise, and the source of drawn timesteps: step `k` draws both on stream `key.stream + k`.
     ///
-    /// [`Drawn::steps`] is the number of steps that may be recorded without setting a key, [`Drawn::seeds`] gives each sample
-    /// a key of its own (not beside stratified timesteps). The loss does not see [`Perturbed::by`]'s `input`. It is drawn
-    /// again after the network, so it may not be [kept](Drawn::keep).
+    /// [`Drawn::steps`] is the number of steps that may be recorded without setting a key. [`Drawn::seeds`] gives each sample
+    /// a key of its own, but not with stratified timesteps. Of a perturbation, the loss leaves out [`Perturbed::by`]'s `input`. The
+    /// noise is drawn again after the network, so it may not be [kept](Drawn::keep).
     ///
     /// [`Perturbed::by`]: crate::gpu::Perturbed::by
     pub noise: Drawn<'a>,
     /// The source of the timesteps.
     pub timestep_source: TimestepSource<'a>,
-    /// The timesteps, one `u32` a sample, or one for each of its groups, from the beginning of the buffer: the network reads them
-    /// too.
+    /// The timesteps, one `u32` per sample or per group of a sample, from the beginning of the buffer. The network reads them too.
     pub timesteps: &'a wgpu::Buffer,
     /// The groups of a sample that have timesteps of their own (diffusion forcing, Chen et al. 2024, arXiv 2407.01392); `None` for
-    /// one timestep of the whole sample. Each run of a group then has a loss; see [`Loss::losses`](crate::gpu::Loss::losses).
+    /// one timestep per sample. With groups, each run of a group has a loss; see [`Loss::losses`](crate::gpu::Loss::losses).
     pub groups: Option<Groups>,
     /// The clean sample.
     pub x0: Tensor<'a>,
@@ -95,9 +94,9 @@ pub struct Training<'a> {
     pub prediction: Tensor<'a>,
     /// The gradient of the loss with respect to the prediction, its reduction and its scale.
     pub gradient: Gradient<'a>,
-    /// The loss of each sample, one `f32` each.
+    /// The loss of each sample, one `f32` per sample, or per run with `groups`.
     pub losses: &'a wgpu::Buffer,
-    /// The mean loss, one `f32`.
+    /// The mean loss, one `f32`, if it is wanted.
     pub mean: Option<&'a wgpu::Buffer>,
     /// A variance that the network learns too.
     pub variance: Option<LearnedVariance<'a>>,

@@ -29,20 +29,20 @@ use crate::table::vlb::VlbRow;
 use crate::training::request::{LearnedVariance, TimestepSource, Training};
 use std::sync::Arc;
 
-/// The names of the tensors in the plan of the noisy sample.
+/// The roles of the tensors in the plan of the noisy sample.
 const NOISING: Roles = &["x0", "noise", "x_t"];
-/// Those in the plan of the loss.
+/// The roles in the plan of the loss.
 const LOSS: Roles = &["prediction", "x0", "noise", "gradient"];
-/// Those in the plan of a learned variance.
+/// The roles in the plan of a learned variance.
 const VARIANCE: Roles = &["prediction", "variance.learned", "x0", "noise", "", "variance.gradient"];
 
-/// A training step without its network: timesteps, noise and the noisy sample before it, loss and gradient after it.
+/// A training step around a network: timesteps, noise and the noisy sample before it, loss and gradient after it.
 ///
 /// The target and the noise are never stored: the loss forms the target in registers and draws the same noise again.
-/// The work before the network is one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps,
-/// after it one pass (2 reads, 1 write) and up to three small ones that add up its sums; as much again for a learned
-/// variance. A sample's noise, timestep and loss depend on its key and global index alone, so a batch may be split over
-/// machines in any way.
+/// Before the network there is one pass over the tensors (1 read, 1 write) and a small dispatch for the timesteps;
+/// after it, one pass (2 reads, 1 write) and up to three small dispatches that add up its sums. A learned variance takes as much
+/// again after the network. A sample's noise, timestep and loss depend on its key and global index alone, so a batch may be split
+/// over machines in any way.
 ///
 /// ```
 /// use tweedie::gpu::Drawn;
@@ -98,12 +98,13 @@ impl TrainingStep {
     /// Makes the plans.
     ///
     /// # Errors
-    /// [`Error::Loss`] where the objective has no value or no finite weight at a timestep: with drawn timesteps only if
-    /// it is ever drawn; [`Error::Vlb`] likewise, and for a variance that is not learned. [`Error::Plan`] for tensors
-    /// that do not fit, noise that is kept, or seeds beside a stratified draw, [`Error::Density`] for a distribution over another number of timesteps.
+    /// [`Error::Loss`] if the objective has no value or no finite weight at a timestep that may occur: any timestep, or one that may
+    /// be drawn; [`Error::Vlb`] likewise, and for a variance that is not learned; [`Error::Density`] for a distribution over another
+    /// number of timesteps than the schedule's; [`Error::Plan`] for tensors that do not fit, noise that is kept, or seeds with a
+    /// stratified draw.
     pub fn new(context: &Context, schedule: &Schedule, training: &Training<'_>) -> Result<Self, Error> {
         check_not_kept(&training.noise, "noise of a training step")?;
-        // Before anything is uploaded: it may be refused.
+        // Checked before anything is uploaded.
         let table = training.table(schedule)?;
         let keys = TrainingKeys::new(context, training)?;
         Ok(Self {
@@ -115,12 +116,12 @@ impl TrainingStep {
     }
 
     /// The same step on other tensors, by their roles: `x0`, `x_t`, `prediction`, `gradient`, `timesteps`, `losses`, `mean`,
-    /// `scale`, `seeds`, `variance.learned`, `variance.gradient` and `variance.terms`, as far as the request gives them. It
-    /// costs bind groups and nothing else; see [`Plan::moved`].
+    /// `scale`, `seeds`, `variance.learned`, `variance.gradient` and `variance.terms`, as far as the request has them. It
+    /// costs new bind groups and nothing else; see [`Plan::moved`].
     ///
     /// # Errors
-    /// [`PlanError::Moved`] names the role and what differs, [`PlanError::Role`] lists the roles; or what else is wrong with
-    /// a tensor.
+    /// [`PlanError::Moved`] for a tensor that lies otherwise than the one before, [`PlanError::Role`] for an unknown role, and the
+    /// other errors of a tensor that does not fit.
     pub fn moved(&self, context: &Context, tensors: &[(&str, Tensor<'_>)]) -> Result<Self, PlanError> {
         let mut roles: Vec<&str> = Vec::new();
         for role in self.plans().flat_map(Plan::roles) {
@@ -131,7 +132,7 @@ impl TrainingStep {
         if let Some((found, _)) = tensors.iter().find(|(role, _)| !roles.contains(role)) {
             return Err(PlanError::Role { expected: roles.join(", "), found: (*found).to_owned() });
         }
-        // Each plan is given the tensors that it has a role for.
+        // Each plan is given the tensors for which it has a role.
         let moved = |plan: &Plan| {
             let has_role = |role: &str| plan.roles().any(|own| own == role);
             let own: Vec<_> = tensors.iter().copied().filter(|(role, _)| has_role(role)).collect();
@@ -166,7 +167,7 @@ impl TrainingStep {
     }
 
     /// Sets the key of a step, stream included, through the caller's queue. It holds for everything submitted after this
-    /// call. Trainings longer than the plan's steps need it.
+    /// call. A training of more than [`Drawn::steps`] steps needs it.
     ///
     /// # Errors
     /// [`RecordError::Step`].
@@ -177,17 +178,17 @@ impl TrainingStep {
         keys().enumerate().filter(is_first).try_for_each(|(_, keys)| keys.set(queue, step, key))
     }
 
-    /// Sets the distribution from which timesteps are drawn from now on, through the caller's queue; see
+    /// Sets the distribution from which timesteps are drawn from now on, through the caller's queue, for example that of a
     /// [`LossSecondMoment`](crate::math::LossSecondMoment).
     ///
     /// # Errors
-    /// [`RecordError::NoDraw`] where timesteps are given, [`RecordError::Timesteps`] for a distribution over another number of
+    /// [`RecordError::NoDraw`] if timesteps are not drawn, [`RecordError::Timesteps`] for a distribution over another number of
     /// timesteps; then nothing changes.
     pub fn set_density(&self, queue: &wgpu::Queue, density: &TimestepDensity) -> Result<(), RecordError> {
         self.draw.as_ref().ok_or(RecordError::NoDraw)?.set_ends(queue, density.ends())
     }
 
-    /// A buffer whose first `u32` counts the samples whose timestep was out of range or has no loss, over all steps
+    /// A buffer whose first `u32` counts the samples whose timestep was out of range or had no loss, over all steps
     /// since it was last cleared; see [`Plan::status`].
     pub fn status(&self) -> Option<&wgpu::Buffer> {
         self.loss.status()
@@ -219,7 +220,7 @@ impl TrainingKeys {
 }
 
 impl Training<'_> {
-    /// The noise of the noisy sample, which sees the perturbation of the input, or that of the target.
+    /// The noise of the noisy sample, which includes the perturbation of the input, or the noise of the target, which does not.
     fn noise(&self, sees_input: bool) -> Drawn<'_> {
         let of_target = |Perturbed { by, channel }| Perturbed { by: Perturbation { input: 0.0, ..by }, channel };
         let perturbed = self.noise.perturbed;
@@ -283,13 +284,13 @@ impl Training<'_> {
         Ok(loss.in_roles(context, LOSS, Some(&keys.after))?)
     }
 
-    /// The rows of the loss. A timestep that is never drawn needs none.
+    /// The rows of the loss. A timestep that is never drawn needs no row.
     fn table(&self, schedule: &Schedule) -> Result<Table<LossRow>, Error> {
         let table = schedule.loss_where_defined(self.objective, LossInputs::CleanAndNoise)?;
         self.check(&table, |t| schedule.loss_row(t, self.objective, LossInputs::CleanAndNoise).map_err(Error::Loss))
     }
 
-    /// The term of a learned variance, under the noise of the noisy sample.
+    /// The term of a learned variance, with the noise of the noisy sample.
     fn vlb(
         &self,
         context: &Context,
@@ -326,7 +327,7 @@ impl Training<'_> {
         Ok(terms.in_roles(context, VARIANCE, "variance.terms", Some(&keys.before))?)
     }
 
-    /// The table, if it has a row wherever one is drawn; else what `row` says of the first timestep without one.
+    /// The table, if it has a row for every timestep that may be drawn; else the error of `row` for the first one without a row.
     fn check<R: Copy>(&self, table: &Table<R>, row: impl Fn(usize) -> Result<R, Error>) -> Result<Table<R>, Error> {
         let drawn = |t: usize| match self.timestep_source {
             TimestepSource::InBuffer => true,

@@ -45,8 +45,8 @@ fn lms(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { takes: vec!["order"], ..read })
 }
 
-/// iPNDM on a circle of its own: `sigma = sin(pi*s/2)^2` for even `s`, where the network predicts v and is told the angle. With
-/// `trained_betas` these are the sigmas, one step between two of them.
+/// iPNDM on the levels `sigma = sin(pi*s/2)^2` at equally spaced `s`. The network predicts v and is given the angle. If there are
+/// `trained_betas`, they are the sigmas, with a step between each two of them.
 fn ipndm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let model = Model::trig_flow(train_timesteps(options, 1000)?, SigmaData::new(1.0)?)?.told_as(Told::QuarterTurns);
     let listed = options.numbers("trained_betas")?.map(|sigmas| angles(&sigmas)).transpose()?;
@@ -56,10 +56,10 @@ fn ipndm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { takes: vec!["times"], ..read })
 }
 
-/// The orders that the class computes; any above is the highest.
+/// The highest order that the class computes; higher ones act as this one.
 const MOST_ORDER: usize = 3;
 
-/// The names of other solvers, which the class takes for its own.
+/// The names that the class accepts, all for the same solver.
 const ALGORITHMS: &[(&str, ())] = &[("deis", ()), ("dpmsolver", ()), ("dpmsolver++", ())];
 const TYPES: &[(&str, ())] = &[("logrho", ()), ("midpoint", ()), ("heun", ()), ("bh1", ()), ("bh2", ())];
 

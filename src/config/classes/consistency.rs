@@ -28,7 +28,7 @@ fn tcd(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let schedule = rescaled(options, schedule)?;
     for option in ["clip_sample", "thresholding"] {
         if options.flag(option, false)? {
-            options.note(&format!("{option} acts on nothing in TCDScheduler"));
+            options.note(&format!("{option} has no effect in TCDScheduler"));
         }
     }
     let defaults = SamplerOptions {
@@ -40,7 +40,7 @@ fn tcd(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { takes: vec!["eta", "timesteps", "original_steps"], places: Some(of_all), ..read })
 }
 
-/// diffusers chooses among all timesteps where the number of original ones is an argument.
+/// diffusers chooses among all timesteps if the number of original steps is an argument.
 fn of_all(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
     if let (Compat::Diffusers, Some(original), Some(found)) = (run.compat, run.original_steps, run.steps) {
         if found > original {
@@ -51,10 +51,10 @@ fn of_all(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions) -> 
     Ok(())
 }
 
-/// The timesteps with which consistency models are distilled, unless the file says otherwise.
+/// The number of timesteps with which consistency models are distilled, unless the file says otherwise.
 const CONSISTENCY_TIMESTEPS: usize = 40;
 
-/// A network with the boundary scalings of Song et al. 2023 (arXiv 2303.01469, appendix C), told `250*ln(sigma)`.
+/// A network with the boundary scalings of Song et al. 2023 (arXiv 2303.01469, appendix C), whose time is `250*ln(sigma)`.
 fn stochastic_iterative(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let steps = train_timesteps(options, CONSISTENCY_TIMESTEPS)?;
     let given = Given::read(options, Schedule::CATALOGUE.find("edm")?, &["sigma_min", "sigma_max", "rho"])?;
@@ -69,7 +69,7 @@ fn stochastic_iterative(options: &mut Options) -> Result<Scheduler, ConfigError>
     Ok(Scheduler { takes: vec!["timesteps"], places: Some(of_training), ..read })
 }
 
-/// Levels of training by their places, counted from the noisiest: so many in whole strides, or listed.
+/// Levels of training by their places, counted from the noisiest: a number of them at whole strides, or those of a list.
 fn of_training(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
     let levels = model.schedule().levels();
     let places: Vec<usize> = match (run.steps, &run.timesteps, &run.times) {
@@ -78,7 +78,7 @@ fn of_training(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions
         }
         (Some(steps @ 1..), None, None) => (0..steps).map(|i| i * (levels.len() / steps)).collect(),
         (None, Some(list), None) => listed(list, levels.len(), run.compat)?,
-        // Two lists, or none: the grid says so.
+        // Two lists, or none: the grid reports it.
         _ => return Ok(()),
     };
     let sigma = |place: &usize| levels[levels.len() - 1 - place].sigma();
@@ -87,7 +87,7 @@ fn of_training(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions
     Ok(())
 }
 
-/// The places of a list, the noisiest first. diffusers takes falling lists alone; the authors write them rising.
+/// The places of a list, the noisiest first. diffusers takes falling lists only; the authors write rising ones.
 fn listed(list: &[f64], all: usize, compat: Compat) -> Result<Vec<usize>, ConfigError> {
     let whole = |&place: &f64| match place >= 0.0 && place.fract() == 0.0 && place < all as f64 {
         true => Ok(place as usize),
@@ -95,22 +95,26 @@ fn listed(list: &[f64], all: usize, compat: Compat) -> Result<Vec<usize>, Config
     };
     let mut places = list.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
     if compat == Compat::Diffusers && places.windows(2).any(|pair| pair[0] <= pair[1]) {
-        return Err(refused("timesteps", "a falling list of places, of which 0 is the noisiest", "another"));
+        return Err(refused(
+            "timesteps",
+            "a falling list of places, of which 0 is the noisiest",
+            "one that does not fall",
+        ));
     }
     places.sort_unstable();
     Ok(places)
 }
 
-/// The timesteps with which the decoder was trained.
+/// The number of timesteps with which the decoder was trained.
 const DECODER_TIMESTEPS: usize = 1024;
 
-/// The steps from which the decoder was distilled.
+/// The number of steps from which the decoder was distilled.
 const DECODER_DISTILLED: usize = 64;
 
-/// The timesteps of diffusers for the decoder, which are the authors' of two steps.
+/// diffusers' timesteps for the decoder, which are those of the authors for two steps.
 const DECODER_STEPS: [f64; 2] = [1008.0, 512.0];
 
-/// The decoder of DALL-E 3: EDM's scalings on variance-preserving samples, told timesteps.
+/// The decoder of DALL-E 3: EDM's scalings on variance-preserving samples; the network is given timesteps.
 fn decoder(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let steps = train_timesteps(options, DECODER_TIMESTEPS)?;
     let sigma_data = SigmaData::new(options.number("sigma_data", SigmaData::KARRAS.value())?)?;
@@ -120,8 +124,8 @@ fn decoder(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { takes: vec!["timesteps"], places: Some(of_decoder), ..read })
 }
 
-/// The timesteps at the parts `1 - i/n`, up to the next of those of the distillation, as the authors' code rounds them. What is
-/// decoded is clamped, as there; diffusers clamps nothing.
+/// The timesteps at the parts `1 - i/n`, rounded up to those of the distillation as in the authors' code. The result is clamped, as
+/// there; diffusers does not clamp it.
 fn of_decoder(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
     let diffusers = run.compat == Compat::Diffusers;
     if !diffusers {

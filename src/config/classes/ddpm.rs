@@ -1,4 +1,4 @@
-//! Classes of DDPM with a schedule or a walk of their own.
+//! Classes of DDPM with a schedule or an order of steps of their own.
 
 use super::read::{LEADING, Read};
 use crate::config::common::{Usual, clip, schedule, train_timesteps};
@@ -20,7 +20,7 @@ use crate::table::step::Clip;
 pub(super) const CLASSES: &[(&str, Read)] =
     &[("UnCLIPScheduler", unclip), ("DDPMWuerstchenScheduler", wuerstchen), ("RePaintScheduler", repaint)];
 
-/// DDPM on the cosine schedule, from both ends of it.
+/// DDPM on the cosine schedule, at timesteps from one of its ends to the other.
 fn unclip(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let known = [("fixed_small_log", Variance::FixedSmall), ("learned_range", Variance::LearnedRange)];
     let variance = Some(options.choice("variance_type", &known, Variance::FixedSmall)?);
@@ -34,7 +34,7 @@ fn unclip(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { rules, takes: vec!["timesteps"], places: Some(between_ends), ..read })
 }
 
-/// diffusers divides by the number of steps but one.
+/// Refuses one step as diffusers does, which divides by the number of steps minus one.
 fn between_ends(_: &Model, run: &SamplerOptions, _: &mut SamplerOptions) -> Result<(), ConfigError> {
     match (run.compat, run.steps) {
         (Compat::Diffusers, Some(1)) => Err(refused("steps", "at least 2, the two ends of the schedule", 1)),
@@ -42,10 +42,10 @@ fn between_ends(_: &Model, run: &SamplerOptions, _: &mut SamplerOptions) -> Resu
     }
 }
 
-/// The timesteps at which a continuous schedule is listed, for what asks for whole ones.
+/// The number of timesteps at which a continuous schedule is tabulated, for uses that need whole timesteps.
 const LISTED: usize = 1000;
 
-/// DDPM at continuous times, which the network is told (Pernias et al. 2023, arXiv 2306.00637). The last step returns the mean at
+/// DDPM at continuous times, which the network is given (Pernias et al. 2023, arXiv 2306.00637). The last step returns the mean at
 /// time 0, where a little noise is left.
 fn wuerstchen(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let clock = CosineClock::new(options.number("s", 0.008)?, options.number("scaler", 1.0)?)?;
@@ -62,7 +62,7 @@ fn equal_times(_: &Model, run: &SamplerOptions, options: &mut SamplerOptions) ->
     let times: Vec<f64> = match (run.steps, &run.timesteps, &run.times) {
         (Some(steps @ 1..=MAX_STEPS), None, None) => (0..steps).map(|i| 1.0 - i as f64 / steps as f64).collect(),
         (None, Some(list), None) | (None, None, Some(list)) => list.clone(),
-        // Two lists, or none: the grid says so.
+        // Two lists, or none: the grid reports it.
         _ => return Ok(()),
     };
     if run.compat == Compat::Diffusers && run.steps.is_none() && times.last().is_some_and(|last| *last != 0.0) {
@@ -73,7 +73,7 @@ fn equal_times(_: &Model, run: &SamplerOptions, options: &mut SamplerOptions) ->
     Ok(())
 }
 
-/// DDIM with jumps.
+/// RePaint: DDIM with jumps back to higher noise.
 fn repaint(options: &mut Options) -> Result<Scheduler, ConfigError> {
     options.choice("prediction_type", &[("epsilon", ())], ())?;
     let schedule = schedule(options, &Usual::DDPM)?;
@@ -89,7 +89,7 @@ fn repaint(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { rules, takes, places: Some(at_most_all), ..read })
 }
 
-/// diffusers takes all timesteps where more steps are asked for.
+/// Takes all timesteps where more steps are requested, as diffusers does.
 fn at_most_all(model: &Model, run: &SamplerOptions, options: &mut SamplerOptions) -> Result<(), ConfigError> {
     if run.compat == Compat::Diffusers {
         options.steps = run.steps.map(|steps| steps.min(model.schedule().len()));

@@ -1,4 +1,4 @@
-//! Classes of networks that are told sigmas or angles.
+//! Classes of networks whose time is a function of sigma, or an angle.
 
 use super::read::Read;
 use crate::config::common::{DPM_SDE, Given, dpm_solver, ends_noisy, threshold, train_timesteps};
@@ -24,7 +24,7 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
 
 /// The defaults of a class.
 struct Usual {
-    /// The least and the largest sigma, and the exponent between.
+    /// The least and the largest sigma, and the exponent of the placement between them.
     ends: [f64; 3],
     sigma_data: f64,
     exponential: bool,
@@ -69,7 +69,7 @@ fn edm(options: &mut Options, usual: &Usual, sampler: &str, solver: SamplerOptio
     Scheduler::new(if negated { model.negated() } else { model }, sampler, defaults)
 }
 
-/// Consistency sampling of TrigFlow (Chen et al. 2025, arXiv 2503.09641). The class is handed an output in the data's units.
+/// Consistency sampling of TrigFlow (Chen et al. 2025, arXiv 2503.09641). The class is given the output in units of the data.
 fn scm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let steps = train_timesteps(options, 1000)?;
     options.choice("prediction_type", &[("trigflow", ())], ())?;
@@ -95,7 +95,7 @@ fn edm_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { threshold, ..edm(options, &Usual::edm()?, sampler, solver)? })
 }
 
-/// DPM-Solver++ 2M SDE of a network that is told the time of the cosine schedule (Evans et al. 2024, arXiv 2407.14358).
+/// DPM-Solver++ 2M SDE for a network that is given the time of the cosine schedule (Evans et al. 2024, arXiv 2407.14358).
 fn cosine_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let (_, solver) = dpm_solver(options, true)?;
     match solver.order {

@@ -62,7 +62,7 @@ pub(super) fn flow_euler(options: &mut Options) -> Result<Scheduler, ConfigError
 /// A consistency model of a flow: each step noises the clean sample again.
 fn flow_lcm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     if options.has("scale_factors") {
-        return Err(refused("scale_factors", "none: samples keep their size", "a list"));
+        return Err(refused("scale_factors", "none, since samples keep their size", "a list"));
     }
     let mut read = flow_euler(options)?;
     read.defaults.stochastic = true;

@@ -1,4 +1,4 @@
-//! Classes of flows that are not rectified flows of images alone: flow maps, policies, stages, proteins.
+//! Classes of flows other than plain rectified flows of images: flow maps, policies, stages, proteins.
 
 use super::flow::flow_euler;
 use super::read::Read;
@@ -27,10 +27,10 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("HeliosDMDScheduler", helios_dmd),
 ];
 
-/// Timesteps of flows that are told times from 0 to 1.
+/// Timesteps of flows whose networks are given times from 0 to 1.
 const TIMESTEPS: usize = 1000;
 
-/// A network that is told where a step leads, and is right over the whole of it.
+/// A flow map: a network that is also given the end of a step, and predicts the whole step.
 fn flow_map(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let timesteps = train_timesteps(options, 1000)?;
     let model = Model::flow(timesteps)?.shifted(options.number("shift", 1.0)?).flow_map();
@@ -39,11 +39,11 @@ fn flow_map(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(Scheduler { rules, lists: Lists::Units(timesteps as f64), takes: vec!["timesteps"], ..read })
 }
 
-/// Euler ancestral on a flow. The class places its levels as the Euler class does with the other options of its file.
+/// Euler ancestral on a flow. Its levels are those of the Euler class with the other options of the file.
 fn ltx(options: &mut Options) -> Result<Scheduler, ConfigError> {
     for flag in ["stochastic_sampling", "invert_sigmas"] {
         if options.flag(flag, false)? {
-            return Err(refused(flag, "false: this class draws noise of its own, from noise to data", true));
+            return Err(refused(flag, "false: this class runs from noise to data and draws its own noise", true));
         }
     }
     let (eta, noise) = (options.number("eta", 1.0)?, options.number("s_noise", 1.0)?);
@@ -56,7 +56,7 @@ fn ltx(options: &mut Options) -> Result<Scheduler, ConfigError> {
     Ok(read)
 }
 
-/// Video and sound of one model, each with a shift of its own. The clean sample counts among the steps that are asked for.
+/// Video or sound of a model, each with a shift of its own. The clean sample counts as one of the steps.
 fn minimax(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let shift = options.number("shift", 12.0)?;
     let model = Model::flow(TIMESTEPS)?.shifted(shift).negated().told_as(Told::RisingTime(1.0));
@@ -122,7 +122,7 @@ fn helios_dmd(options: &mut Options) -> Result<Scheduler, ConfigError> {
     staged(options, Course::Distilled, false)
 }
 
-/// A stage of a pyramid; `exponential` is what the shift's argument usually is the logarithm of.
+/// A stage of a pyramid. `exponential` is the default of `time_shift_type`: true if the argument is the logarithm of the shift.
 fn staged(options: &mut Options, course: Course, exponential: bool) -> Result<Scheduler, ConfigError> {
     let timesteps = train_timesteps(options, 1000)?;
     if !options.flag("use_flow_sigmas", true)? {
@@ -131,7 +131,7 @@ fn staged(options: &mut Options, course: Course, exponential: bool) -> Result<Sc
     let flow = !options.has("prediction_type") || options.says("prediction_type", "flow_prediction");
     let prediction = if flow { Quantity::Flow } else { prediction_on(options, true)? };
     if course != Course::UniPc && !flow {
-        return Err(refused("prediction_type", "flow_prediction, which is all that this class steps with", prediction));
+        return Err(refused("prediction_type", "flow_prediction, since this class has steps for no other", prediction));
     }
     let kinds = [("exponential", true), ("linear", false)];
     let logarithm = options.choice("time_shift_type", &kinds, exponential)?;

@@ -1,4 +1,4 @@
-//! The classes of diffusers: each a sampler of the catalogue, with the options of the file.
+//! The classes of diffusers: each is a sampler of the catalogue with the options of the file.
 
 mod adams_bashforth;
 mod consistency;

@@ -24,7 +24,7 @@ pub(super) const CLASSES: &[(&str, Read)] = &[
     ("UniPCMultistepScheduler", unipc),
 ];
 
-/// The facts in which classes of DPM-Solver differ.
+/// The differences between classes of DPM-Solver.
 struct Family {
     sampler: &'static str,
     defaults: SamplerOptions,
@@ -57,13 +57,13 @@ fn singlestep(options: &mut Options) -> Result<Scheduler, ConfigError> {
     dpm_family(options, Family { sampler, defaults, schedule, spaced: false, lu: false, rounds_down: false, takes })
 }
 
-/// DPM-Solver++ towards noise, which cannot draw any.
+/// DPM-Solver++ from the clean sample to noise, which cannot draw noise.
 fn inverse(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let (sampler, defaults) = dpm_solver(options, true)?;
     if sampler == DPM_SDE {
         return Err(refused(
             "algorithm_type",
-            "dpmsolver++ or dpmsolver: the way to noise draws none",
+            "dpmsolver++ or dpmsolver, since the inversion draws no noise",
             "sde-dpmsolver++",
         ));
     }
@@ -81,12 +81,12 @@ fn dpm_family(options: &mut Options, family: Family) -> Result<Scheduler, Config
         if let Some((second, _)) = placed {
             return Err(ConfigError::Contradiction { first: "use_flow_sigmas", second });
         }
-        // With this flag the class takes `mu`, which is optional in any case.
+        // With this flag the class takes `mu`, which is optional here.
         options.flag("use_dynamic_shifting", false)?;
         options.choice("time_shift_type", &[("exponential", ())], ())?;
         let shift = options.number("flow_shift", 1.0)?;
         let rising = sampler == "dpm++-inverse";
-        // The class for the way to noise goes towards clean on a flow, and stays there at the last time.
+        // On a flow, the inverse class goes towards the clean sample, and keeps its last time at the end.
         defaults.ends_at_least_sigma = defaults.ends_at_least_sigma.or(rising.then_some(true));
         let last = if rising { Last::Listed } else { Last::At(schedule.sigma_ends()[0]) };
         let model = Model::new(Schedule::rectified_flow(schedule.len())?, prediction).shifted(shift);

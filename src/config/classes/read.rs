@@ -1,4 +1,4 @@
-//! The interface of a reader, and what readers share.
+//! The type of a class's reader, and what readers share.
 
 use crate::config::common::{prediction, spacing};
 use crate::config::error::ConfigError;
@@ -16,7 +16,7 @@ pub(super) type Read = fn(&mut Options) -> Result<Scheduler, ConfigError>;
 /// The spacing of most classes that visit timesteps.
 pub(super) const LEADING: Spacing = Spacing::Leading { offset: 0 };
 
-/// A class that visits the timesteps of a schedule, with the spacing of the file or its own.
+/// A class that visits the timesteps of a schedule, with the spacing of the file or its default.
 pub(super) fn spaced(
     options: &mut Options,
     sampler: &str,

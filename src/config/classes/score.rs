@@ -15,8 +15,8 @@ use crate::math::schedule::Schedule;
 /// The classes of this file.
 pub(super) const CLASSES: &[(&str, Read)] = &[("ScoreSdeVeScheduler", sde_ve)];
 
-/// The predictor of a variance-exploding process (Song et al. 2021, arXiv 2011.13456). Its corrector needs the network's output
-/// for the size of its step, and is a row of its own.
+/// The predictor of a variance-exploding process (Song et al. 2021, arXiv 2011.13456). The size of the corrector's step depends on
+/// the network's output, so its rows are not part of a run.
 fn sde_ve(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let timesteps = match options.has("num_train_timesteps") {
         true => train_timesteps(options, 1000)?,
@@ -27,10 +27,10 @@ fn sde_ve(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let snr = options.number("snr", 0.15)?;
     if options.count("correct_steps", 1)? > 0 {
         options.note(&format!(
-            "correct_steps: a run is the predictor's; a corrector of snr {snr} is a row for each answer"
+            "correct_steps has no effect: a run has only the predictor; math::sampler::Langevin, with snr {snr}, is the corrector"
         ));
     }
-    // Any schedule: equal steps of the logarithm need none.
+    // Any schedule will do, since equal steps of the logarithm do not use it.
     let mut sigmas = Placement::Exponential.sigmas(&Schedule::rectified_flow(1)?, timesteps, ends)?;
     sigmas.reverse();
     let schedule = Schedule::variance_exploding(&sigmas)?;

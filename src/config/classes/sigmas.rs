@@ -28,11 +28,11 @@ fn euler(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let logarithmic = options.choice("interpolation_type", &[("linear", false), ("log_linear", true)], false)?;
     let placed = placement(options, false)?.map(|(_, placement)| placement);
     let given = [options.optional_number("sigma_min")?, options.optional_number("sigma_max")?];
-    // The ends of a placement; without one they act on nothing in diffusers either.
+    // The ends of a placement; without one they have no effect in diffusers either.
     let [sigma_min, sigma_max] = if placed.is_some() { given } else { [None; 2] };
     for (name, given) in ["sigma_min", "sigma_max"].into_iter().zip(given) {
         if placed.is_none() && given.is_some() {
-            options.note(&format!("{name} acts on nothing where no rule places sigmas"));
+            options.note(&format!("{name} has no effect where no rule places sigmas"));
         }
     }
     let last = Last::At(schedule.sigma_ends()[0]);
@@ -69,12 +69,12 @@ fn kdpm2_ancestral(options: &mut Options) -> Result<Scheduler, ConfigError> {
 
 fn dpm_sde(options: &mut Options) -> Result<Scheduler, ConfigError> {
     if options.optional_number("noise_sampler_seed")?.is_some() {
-        options.note("noise_sampler_seed acts on nothing: a run is given its noise, or the key of it");
+        options.note("noise_sampler_seed has no effect: a run is given its noise, or a noise key");
     }
     two_calls(options, "dpm++-sde")
 }
 
-/// A sampler of two calls a step, whose sigmas are placed between the ends of the list that the spacing gives.
+/// A sampler with two calls per step, whose sigmas are placed between the ends of the list that the spacing gives.
 fn two_calls(options: &mut Options, sampler: &str) -> Result<Scheduler, ConfigError> {
     let schedule = schedule(options, &Usual::HEUN)?;
     let placement = placement(options, false)?.map(|(_, placement)| placement);

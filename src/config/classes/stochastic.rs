@@ -1,4 +1,4 @@
-//! Classes with noise of their own choice.
+//! Classes that choose the amount of their noise.
 
 use super::read::Read;
 use crate::config::common::{Usual, placement, prediction_on, schedule, spacing, threshold};
@@ -16,7 +16,7 @@ use crate::math::spacing::Spacing;
 /// The classes of this file.
 pub(super) const CLASSES: &[(&str, Read)] = &[("SASolverScheduler", sa_solver)];
 
-/// The class ends at the least sigma, or keeps the last one where sigmas are placed.
+/// SA-Solver. The class ends at the least sigma, or keeps the last one where sigmas are placed.
 fn sa_solver(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let flow = options.flag("use_flow_sigmas", false)?;
     let prediction = prediction_on(options, flow)?;
@@ -28,7 +28,7 @@ fn sa_solver(options: &mut Options) -> Result<Scheduler, ConfigError> {
     }
     let placed = placed.map(|(_, placement)| placement);
     if options.has("tau_func") {
-        return Err(refused("tau_func", "none: a file holds no function", "a value"));
+        return Err(refused("tau_func", "none, since a file cannot hold a function", "a value"));
     }
     if flow {
         let shift = options.number("flow_shift", 1.0)?;

@@ -47,7 +47,7 @@ fn cogvideox(options: &mut Options) -> Result<Scheduler, ConfigError> {
     spaced(options, "ddim", schedule, LEADING, defaults)
 }
 
-/// DPM-Solver++ 2M SDE on CogVideoX's schedule and the timesteps of its DDIM. The last step is of first order, though it may end
+/// DPM-Solver++ 2M SDE on CogVideoX's schedule, at the timesteps of its DDIM. The last step is of first order, even if it ends
 /// at the least noise of training.
 fn cogvideox_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
     let noisy = !options.flag("set_alpha_to_one", true)?;
@@ -64,10 +64,10 @@ fn cogvideox_dpm(options: &mut Options) -> Result<Scheduler, ConfigError> {
 }
 
 /// A schedule whose signal-to-noise ratio is divided by a number (Yang et al. 2024, arXiv 2408.06072). The classes have the
-/// option `clip_sample`, but clip nothing.
+/// option `clip_sample` but do not clip.
 fn snr_shifted(options: &mut Options) -> Result<Schedule, ConfigError> {
     if clip(options, false)?.is_some() {
-        options.note(&format!("clip_sample acts on nothing in {}", options.class()));
+        options.note(&format!("clip_sample has no effect in {}", options.class()));
     }
     let trained = schedule(options, &Usual::LCM)?;
     let scale = options.number("snr_shift_scale", 3.0)?;

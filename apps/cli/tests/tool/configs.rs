@@ -37,7 +37,7 @@ const OLD: &str = r#"{"_class_name": "FlaxDDIMScheduler", "beta_end": 0.0195, "b
 const READ_AS: [&str; 4] = [
     "FlaxDDIMScheduler is read as DDIMScheduler",
     "timestep_values is null",
-    "tensor_format acts on nothing",
+    "tensor_format has no effect",
     "prediction_type: sample",
 ];
 
