@@ -4,7 +4,7 @@ use crate::guider_file::GuiderFileError;
 use crate::math::run::error::RunError;
 use thiserror::Error;
 
-/// The reason for which a run file cannot be read.
+/// The reason why a run file cannot be read.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum RunFileError {
@@ -14,17 +14,17 @@ pub enum RunFileError {
         /// The parser's message.
         reason: String,
     },
-    /// A key that no run has.
+    /// A key that the object does not have.
     #[error("{place} has no key `{key}`; it has {known}")]
     Key {
-        /// The object that the key stands in: `a run`.
+        /// The object: `a run`, `a model` or `a node`.
         place: &'static str,
         /// The key.
         key: String,
-        /// The keys that there are.
+        /// The keys that it can have.
         known: String,
     },
-    /// A value of another kind than its key has.
+    /// A value of the wrong type, or one that its key cannot have.
     #[error("{key}: expected {expected}, found {found}")]
     Value {
         /// The key.
@@ -34,7 +34,7 @@ pub enum RunFileError {
         /// The value in the file.
         found: String,
     },
-    /// Keys that say different things about one fact.
+    /// Two keys for the same thing.
     #[error("{first} and {second} exclude each other")]
     Contradiction {
         /// A key.
@@ -42,10 +42,10 @@ pub enum RunFileError {
         /// Another key.
         second: &'static str,
     },
-    /// Unknown guidance.
+    /// Guidance that describes no guider.
     #[error(transparent)]
     Guidance(#[from] GuiderFileError),
-    /// An unknown model.
+    /// A model that does not exist or cannot have these settings.
     #[error("model: {0}")]
     Model(#[source] RunError),
 }

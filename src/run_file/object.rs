@@ -4,7 +4,7 @@ use super::error::RunFileError;
 use crate::math::run::value::{Node, RunValue};
 use serde_json::{Map, Value};
 
-/// The most characters of a value that a message shows.
+/// The largest number of characters of a value that a message shows.
 const SHOWN: usize = 60;
 
 /// An object whose keys have not all been read.
@@ -17,7 +17,7 @@ impl Object {
         Self { rest }
     }
 
-    /// The value of a key; `null` is no value.
+    /// Takes the value of a key; `null` counts as none.
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         self.rest.remove(key).filter(|value| !value.is_null())
     }
@@ -59,7 +59,7 @@ impl Object {
         }
     }
 
-    /// An error for a key that was not read.
+    /// Returns an error if there is a key that was not read.
     pub(super) fn finish(self, place: &'static str, known: &[&str]) -> Result<(), RunFileError> {
         match self.rest.into_iter().next() {
             None => Ok(()),
@@ -80,7 +80,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Named values; `null` is no value.
+/// Named values, without those that are `null`.
 pub(super) fn values(map: Map<String, Value>) -> Result<Vec<(String, RunValue)>, RunFileError> {
     let given = map.into_iter().filter(|(_, value)| !value.is_null());
     given.map(|(name, value)| Ok((name.clone(), run_value(&name, value)?))).collect()

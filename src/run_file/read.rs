@@ -50,12 +50,12 @@ const DESCRIPTIVE: &[&str] = &[
     "raises",
 ];
 
-/// The end of the text that a recorded run has in place of its sigmas where they are those of a program that computes in f32.
+/// The end of the text that stands for the sigmas in a recorded run whose program computes them in f32.
 const RECORDED_IN_F32: &str = "sigmas_f32_stock";
 
 const MODEL_KEYS: &[&str] = &["name", "base", "parameterisation", "settings"];
 
-/// True for a key that [`Run::from_json`] reads, or reads over as descriptive.
+/// Returns true for a key that [`Run::from_json`] reads, or ignores as descriptive.
 #[must_use]
 pub fn is_key(name: &str) -> bool {
     KEYS.contains(&name) || DESCRIPTIVE.contains(&name)
@@ -64,7 +64,7 @@ pub fn is_key(name: &str) -> bool {
 impl RunCompat {
     const NAMES: [(&str, Self); 2] = [("comfyui", Self::ComfyUi), ("published", Self::Published)];
 
-    /// Its name in a run file.
+    /// Returns its name in a run file.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, compat)| *compat == self).map_or("comfyui", |(name, _)| *name)
@@ -72,7 +72,7 @@ impl RunCompat {
 }
 
 impl Run {
-    /// The run of a file. See the [module](crate::run_file) for its keys.
+    /// Reads a run file. See the [module](crate::run_file) for its keys.
     ///
     /// ```
     /// use tweedie::math::run::Run;
@@ -85,8 +85,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// [`RunFileError`]: not JSON, an unknown key, a value of another kind, an unknown model. Whether the
-    /// rest exists is found by [`sigmas`](Self::sigmas) and by the sampler.
+    /// [`RunFileError`] for text that is not JSON, an unknown key, a value of the wrong type, and an unknown model or guider. Names of
+    /// schedulers and samplers are checked by [`sigmas`](Self::sigmas) and [`plan`](Self::plan).
     pub fn from_json(json: &str) -> Result<Self, RunFileError> {
         let parsed = serde_json::from_str::<Value>(json.trim_start_matches('\u{feff}'));
         let map = match parsed.map_err(|error| RunFileError::Json { reason: error.to_string() })? {
@@ -145,7 +145,7 @@ impl Run {
     }
 }
 
-/// A model by name, or by its base, and its name.
+/// A model, given by its name or by its base and settings, and its name if it has one.
 fn model(value: Value) -> Result<(RunModel, Option<String>), RunFileError> {
     const EXPECTED: &str = "a name, or {base, parameterisation, settings}";
     let map = match value {
@@ -179,7 +179,7 @@ fn sampler_node(value: Value) -> Result<Node, RunFileError> {
     }
 }
 
-/// A scale, or a kind with its options.
+/// Guidance: a scale, or a kind with its options.
 pub(super) fn guidance(value: Value, compat: RunCompat) -> Result<RunGuidance, RunFileError> {
     const EXPECTED: &str = "a scale, or {kind, ..}";
     match value {

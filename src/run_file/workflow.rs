@@ -1,7 +1,7 @@
 //! Runs from the workflows of ComfyUI: the API form, and the copy in a PNG.
 //!
 //! A workflow is an object of nodes by id, each with a `class_type` and `inputs`; an input is a value or a link
-//! `[id, output]`. Its sampler nodes say everything about a run but the checkpoint's kind.
+//! `[id, output]`. It determines a run completely, except that it does not say which model a checkpoint holds.
 
 use super::object::{run_value, short};
 use super::read::guidance;
@@ -19,14 +19,15 @@ use serde_json::{Map, Value, json};
 /// The sampler nodes that are read.
 const SAMPLERS: &[&str] = &["KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"];
 
-/// Inputs that say where noise is made, which is the host's business.
+/// Inputs that say on which device noise is drawn, which the host decides.
 const OF_THE_HOST: &[&str] = &["noise_device"];
 
 impl Run {
     /// Reads the run of a sampler node from a workflow in its API form, or from that form under the key `prompt`.
     ///
-    /// A workflow does not say of what kind its checkpoint is, so `model` does, with its name; nodes such as `ModelSamplingFlux`
-    /// change it, and make one needless where they say all. `node` is the id of the sampler node where there are several.
+    /// A workflow does not say which model its checkpoint holds, so `model` gives it, with its name. A node such as
+    /// `ModelSamplingFlux` overrides it; `model` may then be `None`. `node` is the id of the sampler node, needed if there are
+    /// several.
     ///
     /// ```
     /// use tweedie::math::run::{Run, RunModel};
@@ -40,8 +41,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// [`WorkflowError`] names what is not understood: not a workflow, several samplers, a node that is not known or not there, an
-    /// input of another kind, a checkpoint of an unknown kind.
+    /// [`WorkflowError`] for text that is not a workflow, several samplers, a missing node or one that is not supported, an input of
+    /// the wrong type, and a checkpoint without a `model`.
     pub fn from_comfyui(
         json: &str,
         model: Option<(&str, &RunModel)>,
@@ -53,10 +54,10 @@ impl Run {
         workflow.run(model, node)
     }
 
-    /// The same from the text that ComfyUI writes into its PNG files, the chunk `prompt`.
+    /// Reads the run from a PNG file of ComfyUI, which holds the workflow as the text `prompt`.
     ///
     /// # Errors
-    /// As [`from_comfyui`](Self::from_comfyui); [`WorkflowError::Png`] for a file that is no PNG, is cut off, or has no such text.
+    /// As [`from_comfyui`](Self::from_comfyui); [`WorkflowError::Png`] for a file that is not a PNG, is cut off, or has no such text.
     pub fn from_comfyui_png(
         png: &[u8],
         model: Option<(&str, &RunModel)>,
@@ -67,7 +68,7 @@ impl Run {
 }
 
 impl Workflow {
-    /// The sampler node: the one of this id, or the only one.
+    /// The sampler node: the one with this id, or the only one.
     fn sampler(&self, wanted: Option<&str>) -> Result<Of<'_>, WorkflowError> {
         let nodes = self.nodes.keys().filter_map(|id| self.node(id).ok());
         let mut samplers: Vec<Of<'_>> = nodes.filter(|node| SAMPLERS.contains(&node.class)).collect();
@@ -157,12 +158,12 @@ impl Workflow {
         Ok(())
     }
 
-    /// The node of sigmas, with the nodes that it takes sigmas from.
+    /// A node for sigmas, with the nodes from which it takes sigmas.
     fn sigmas(&self, id: &str, output: u64, links: usize) -> Result<Node, WorkflowError> {
         let node = self.node(id)?;
         let left = links.checked_sub(1).ok_or_else(|| WorkflowError::Circle { id: id.to_owned() })?;
         if GridRule::CATALOGUE.find(node.class).is_err() {
-            return Err(node.unknown("a node of sigmas"));
+            return Err(node.unknown("a node for sigmas"));
         }
         let mut inputs = Vec::new();
         for (key, value) in node.inputs {
@@ -185,7 +186,7 @@ impl Workflow {
         Ok(Node { name: node.class.to_owned(), inputs })
     }
 
-    /// The node that has the model of a guider, and the guidance.
+    /// The node that holds the model of a guider, and the guidance.
     fn guider<'a>(&'a self, node: Of<'a>) -> Result<(Of<'a>, Value), WorkflowError> {
         let of = |input| self.number(node, input);
         let guidance = match node.class {
@@ -205,7 +206,7 @@ impl Workflow {
     }
 }
 
-/// The guidance of a scale, or of a kind whose options it completes.
+/// Guidance by a scale, or by a kind for which the scale is one of the options.
 fn guidance_of(scale: Value, kind: Option<Map<String, Value>>) -> Result<RunGuidance, WorkflowError> {
     let value = match (scale, kind) {
         (scale, None) => scale,

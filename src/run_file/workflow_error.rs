@@ -4,7 +4,7 @@ use super::error::RunFileError;
 use crate::math::run::error::RunError;
 use thiserror::Error;
 
-/// The reason for which a workflow of ComfyUI gives no run.
+/// The reason why no run can be read from a workflow of ComfyUI.
 #[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum WorkflowError {
@@ -22,49 +22,49 @@ pub enum WorkflowError {
     /// A PNG without a workflow.
     #[error("expected a PNG with a workflow of ComfyUI in it: {reason}")]
     Png {
-        /// The fault of it.
+        /// What is wrong with the file.
         reason: String,
     },
     /// No sampler node.
     #[error("the workflow has no KSampler, KSamplerAdvanced, SamplerCustom or SamplerCustomAdvanced")]
     NoSampler,
-    /// Several sampler nodes.
+    /// Several sampler nodes, and no choice of one.
     #[error("the workflow has several sampler nodes: name one of {samplers}")]
     Several {
         /// Their ids.
         samplers: String,
     },
-    /// An id of another node.
-    #[error("node {id} is no sampler node; these are: {samplers}")]
+    /// An id that is not that of a sampler node.
+    #[error("node {id} is not a sampler node; the sampler nodes are: {samplers}")]
     NotASampler {
-        /// The id that was asked for.
+        /// The requested id.
         id: String,
         /// The ids of sampler nodes.
         samplers: String,
     },
-    /// A link to a node that is not there.
+    /// A link to a node that does not exist.
     #[error("the workflow has no node {id} with a class_type and inputs")]
     Missing {
         /// The id.
         id: String,
     },
-    /// Links that come back to where they began.
-    #[error("the links of node {id} lead in a circle")]
+    /// Links that form a cycle, or a chain of too many links.
+    #[error("the links of node {id} form a cycle, or too long a chain")]
     Circle {
-        /// A node of it.
+        /// The node at which following the links began or ended.
         id: String,
     },
-    /// A node that is not understood.
-    #[error("node {id}, {class}, is not known as {expected}")]
+    /// A node of a class that is not supported in its place.
+    #[error("node {id}: expected {expected}, found {class}, which is not supported there")]
     Unknown {
-        /// The thing that is looked for.
+        /// The kind of node that belongs there.
         expected: &'static str,
         /// The class of the node.
         class: String,
         /// Its id.
         id: String,
     },
-    /// An input of another kind.
+    /// An input that is missing or has the wrong type.
     #[error("input {input} of node {id}, {class}: expected {expected}, found {found}")]
     Input {
         /// The input.
@@ -78,8 +78,8 @@ pub enum WorkflowError {
         /// The value in the workflow.
         found: String,
     },
-    /// A checkpoint of an unknown kind.
-    #[error("a workflow does not say of what kind a checkpoint is: expected the model of {checkpoint}")]
+    /// A checkpoint whose model is not given.
+    #[error("a workflow does not say which model a checkpoint holds: expected the model of {checkpoint}, found none")]
     Checkpoint {
         /// The name of the checkpoint.
         checkpoint: String,
@@ -92,10 +92,10 @@ pub enum WorkflowError {
         /// The other.
         second: String,
     },
-    /// Settings of a model that it does not have.
+    /// Settings that the model cannot have.
     #[error("model: {0}")]
     Model(#[from] RunError),
-    /// An option of another kind.
+    /// An option of the wrong type.
     #[error(transparent)]
     Value(#[from] RunFileError),
 }

@@ -6,7 +6,7 @@ use crate::math::run::model::RunModel;
 use crate::math::run::value::RunValue;
 use serde_json::{Map, Value};
 
-/// The model and its guidance, from the nodes between a checkpoint and a sampler.
+/// The model, its name and its guidance, from the nodes between a checkpoint and a sampler.
 pub(super) struct Patches {
     pub(super) model: RunModel,
     pub(super) name: Option<String>,
@@ -26,7 +26,7 @@ const LOADERS: &[(&str, &str)] = &[
     ("DiffusersLoader", "model_path"),
 ];
 
-/// Nodes that change the network and nothing around it.
+/// Nodes that change only the network.
 const OF_THE_NETWORK: &[&str] = &[
     "LoraLoader",
     "LoraLoaderModelOnly",
@@ -53,7 +53,7 @@ const GUIDANCE: &[(&str, &str)] = &[
     ("Mahiro", "mahiro"),
 ];
 
-/// The parameterisation of a node's `sampling`.
+/// The values of a node's input `sampling`, each with its parameterisation.
 const SAMPLINGS: &[(&str, &str)] = &[
     ("eps", "EPS"),
     ("v_prediction", "V_PREDICTION"),
@@ -64,14 +64,14 @@ const SAMPLINGS: &[(&str, &str)] = &[
     ("cosmos_rflow", "COSMOS_RFLOW"),
 ];
 
-/// The picture's share in the shift of Flux: pixels of a token, and the tokens of both ends.
+/// The size of the picture in the shift of Flux: pixels of a token, and the numbers of tokens at which the base and the maximum hold.
 const FLUX_TOKEN_PIXELS: f64 = 256.0;
 const FLUX_TOKENS: [f64; 2] = [256.0, 4096.0];
 
-/// The deviation of the data of playground's EDM models, and of others.
+/// The standard deviation of the data for Playground's EDM models, and for others.
 const EDM_DATA: [f64; 2] = [0.5, 1.0];
 
-/// Follows the model of a sampler to its checkpoint. The node next to the sampler wins.
+/// Follows the model of a sampler to its checkpoint. If nodes set the same thing, the one nearest to the sampler wins.
 pub(super) fn patched<'a>(
     workflow: &'a Workflow,
     mut node: Of<'a>,
@@ -132,9 +132,9 @@ fn sampling(workflow: &Workflow, node: Of<'_>) -> Result<RunModel, WorkflowError
     let meaning = || -> Result<&'static str, WorkflowError> {
         let word = workflow.text(node, "sampling")?;
         let known = SAMPLINGS.iter().find(|(name, _)| *name == word);
-        known
-            .map(|(_, name)| *name)
-            .ok_or_else(|| node.wrong("sampling", "a prediction that is known", Some(&word.into())))
+        known.map(|(_, name)| *name).ok_or_else(|| {
+            node.wrong("sampling", "eps, v_prediction, lcm, x0, edm or cosmos_rflow", Some(&word.into()))
+        })
     };
     let of = |pairs: &[(&str, f64)]| -> Vec<(String, RunValue)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect()
@@ -173,7 +173,7 @@ fn sampling(workflow: &Workflow, node: Of<'_>) -> Result<RunModel, WorkflowError
             }
             (base, meaning, settings)
         }
-        _ => return Err(node.unknown("a node of a model's sigmas")),
+        _ => return Err(node.unknown("a node for the sigmas of a model")),
     };
     Ok(RunModel::new(base, parameterisation, &settings)?)
 }

@@ -4,7 +4,7 @@ use super::object::short;
 use super::workflow_error::WorkflowError;
 use serde_json::{Map, Value};
 
-/// The longest way through links: a circle of nodes ends there.
+/// The largest number of links that are followed, which ends cycles.
 pub(super) const MOST_LINKS: usize = 64;
 
 /// Nodes by id.
@@ -21,7 +21,7 @@ pub(super) struct Of<'a> {
 }
 
 impl Workflow {
-    /// Those of an object, or of one under `prompt`.
+    /// The nodes of an object, or of the object under its key `prompt`.
     pub(super) fn new(value: Value) -> Result<Self, WorkflowError> {
         let Value::Object(mut map) = value else { return Err(WorkflowError::NoWorkflow) };
         let nodes = match map.remove("prompt") {
@@ -34,7 +34,7 @@ impl Workflow {
         Ok(Self { nodes })
     }
 
-    /// The node of an id.
+    /// The node with this id.
     pub(super) fn node(&self, id: &str) -> Result<Of<'_>, WorkflowError> {
         let found = self.nodes.get_key_value(id);
         let parts = found
@@ -72,15 +72,15 @@ impl Workflow {
     pub(super) fn count(&self, node: Of<'_>, input: &'static str) -> Result<usize, WorkflowError> {
         let value = self.value(node, input)?;
         let count = value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
-        count.ok_or_else(|| node.wrong(input, "a whole number", value))
+        count.ok_or_else(|| node.wrong(input, "a whole number, at least 0", value))
     }
 
     pub(super) fn text<'a>(&'a self, node: Of<'a>, input: &'static str) -> Result<&'a str, WorkflowError> {
         let value = self.value(node, input)?;
-        value.and_then(Value::as_str).ok_or_else(|| node.wrong(input, "a word", value))
+        value.and_then(Value::as_str).ok_or_else(|| node.wrong(input, "text", value))
     }
 
-    /// A switch: true or false, `enable` or `disable`.
+    /// A switch: `true` or `false`, or the text `enable` or `disable`.
     pub(super) fn switch(&self, node: Of<'_>, input: &'static str) -> Result<bool, WorkflowError> {
         match self.value(node, input)? {
             Some(Value::Bool(switch)) => Ok(*switch),
@@ -92,7 +92,7 @@ impl Workflow {
 
     pub(super) fn seed(&self, node: Of<'_>, input: &'static str) -> Result<Option<u64>, WorkflowError> {
         let value = self.value(node, input)?;
-        value.and_then(Value::as_u64).map(Some).ok_or_else(|| node.wrong(input, "a whole number", value))
+        value.and_then(Value::as_u64).map(Some).ok_or_else(|| node.wrong(input, "a whole number, at least 0", value))
     }
 }
 

@@ -8,9 +8,9 @@ use crate::math::run::value::{Node, RunValue};
 use serde_json::{Map, Value, json};
 
 impl Run {
-    /// The run as a file that [`from_json`](Self::from_json) reads back.
+    /// Writes the run as a file that [`from_json`](Self::from_json) reads back.
     ///
-    /// Numbers are finite in a file: those that are not are written as `null`, which is a key that is missing.
+    /// A number that is not finite becomes `null`, which counts as a missing key.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut map = Map::new();

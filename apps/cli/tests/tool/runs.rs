@@ -123,7 +123,7 @@ fn workflow() {
     let line = |more: &str| format!("replay in.safetensors --run workflow.json {more} --on cpu --out {OUT}");
     assert_eq!(folder.output(&line("--model sd15")).values("output"), of_run);
     folder.refuses(&line(""), &["a.safetensors"]);
-    folder.refuses(&line("--model sd15 --node 1"), &["no sampler node"]);
+    folder.refuses(&line("--model sd15 --node 1"), &["not a sampler node"]);
     // A model that runs alone have.
     assert!(worst(&folder.output(&line("--model lcm50")).values("sigmas"), &[0.0; 7]) > 0.0);
     let without = "replay in.safetensors --sampler ddim --steps 6 --model lcm50 --out out.safetensors";
