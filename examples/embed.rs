@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The data are Gaussian, `x0 ~ N(MU, S^2)`, so the best prediction of v is known in closed form and the "network" is
-//! three lines. Everything is checked: tweedie's outputs against its f64 references, and the network's clean samples
-//! against the error that theory says they have. Exit code 0: all good, 1: a check failed, 3: no adapter.
+//! three lines. Everything is checked: tweedie's outputs against its f64 references, and the error of the network's clean
+//! samples against what theory predicts. Exit code 0: all good, 1: a check failed, 3: no adapter.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -28,11 +28,11 @@ const BYTES: u64 = SHAPE.total() * 4;
 const MU: f32 = 0.5;
 const S: f32 = 0.8;
 const SEED: NoiseKey = NoiseKey::seed(42);
-/// Noise steps that the plan holds ready, and training steps: one more, to show what a longer loop does.
+/// Noise steps for which the plan has keys, and training steps: one more, to show what a longer loop does.
 const NOISE_STEPS: u32 = 2;
 const TRAINING_STEPS: u32 = 3;
 
-/// The application's network: E[v | x_t] for Gaussian data. It is in charge of its own bindings and workgroups.
+/// The application's network: E[v | x_t] for Gaussian data, with bindings and workgroups of its own.
 const NETWORK: &str = "
 @group(0) @binding(0) var<storage, read> x_t: array<f32>;
 @group(0) @binding(1) var<storage, read> timesteps: array<u32>;
@@ -77,8 +77,8 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     let (device, queue) = adapter.request_device(&wgpu::DeviceDescriptor::default()).await?;
     println!("adapter: {}", adapter.get_info().name);
 
-    // The application's own buffers. tweedie asks for usage STORAGE and nothing else. A real application gives tensors
-    // out of its own allocator, with `Tensor::at` and `Tensor::stride` where several share a buffer.
+    // The application's own buffers. tweedie needs the usage STORAGE and nothing else. A real application takes tensors
+    // from its own allocator, with `Tensor::at` and `Tensor::stride` where several share a buffer.
     let buffer = |label, size, usage| {
         device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false })
     };
@@ -96,8 +96,8 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     let x0 = upload("x0", bytemuck::cast_slice(&data));
     let timesteps = upload("timesteps", bytemuck::cast_slice(&TIMESTEPS));
 
-    // Plans: made once, before the loop. Here shaders are compiled, tables uploaded and everything checked that can be.
-    // A plan keeps the buffers that it names alive, and needs no context, table or schedule afterwards.
+    // Plans: made once, before the loop. This compiles shaders, uploads tables and checks everything that can be checked.
+    // A plan keeps its buffers alive, and needs no context, table or schedule afterwards.
     let context = Context::new(&device);
     let schedule = Schedule::scaled_linear(1000, 0.00085, 0.012)?;
     let per_sample = Timesteps::per_sample(&timesteps);
@@ -146,8 +146,8 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
 
     for step in 0..TRAINING_STEPS {
         // Within the plan's noise steps nothing needs to be written: step k draws from stream k of the seed. Beyond
-        // them, give a slot its next key. That is a write through the queue, which lands before ALL work submitted
-        // after it: call it once for a slot and submit, not twice between recordings of one submit.
+        // them, give a noise step its next key. That is a write through the queue, which takes effect before ALL work
+        // submitted after it: call it once for each noise step and submit, not twice between recordings of one submit.
         if step >= NOISE_STEPS {
             pair.set_key(&queue, step % NOISE_STEPS, SEED.stream(step))?;
         }
@@ -237,7 +237,7 @@ fn check(schedule: &Schedule, step: u32, data: &[f32], words: &[f32]) -> Result<
         let squares = data[sample.clone()].iter().zip(&x0_hat[sample]).map(|(a, b)| f64::from(a - b).powi(2));
         let found = squares.sum::<f64>() / elements as f64;
         let theory = (s * sigma).powi(2) / ((alpha * s).powi(2) + sigma.powi(2));
-        // A mean of n squares of a Gaussian scatters by sqrt(2 / n) of itself; five times that is never seen.
+        // The mean of n squares of a Gaussian has a relative deviation of sqrt(2 / n); five times that practically never occurs.
         good &= (found / theory - 1.0).abs() < 5.0 * (2.0 / elements as f64).sqrt();
         println!("{t:8}  {alpha:.4}  {found:25.6}  {theory:.6}");
     }
@@ -251,7 +251,7 @@ fn compare(name: &str, mut comparison: Comparison, found: &[f32], exact: &[Expec
     comparison.passes()
 }
 
-/// Waits for the submitted work and reads a buffer: the application's own way, which tweedie never enters.
+/// Waits for the submitted work and reads a buffer: the application's own code, in which tweedie has no part.
 fn read_back(device: &wgpu::Device, staging: &wgpu::Buffer) -> Result<Vec<f32>, Box<dyn Error>> {
     let (sender, receiver) = std::sync::mpsc::channel();
     staging.map_async(wgpu::MapMode::Read, .., move |result| {

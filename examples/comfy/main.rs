@@ -1,8 +1,8 @@
-//! A workflow of ComfyUI in, the latent that ComfyUI makes of it out: `cargo run --features run-files --example comfy
-//! [FILE]`, a file with a workflow of a rectified flow without guidance.
+//! Runs a workflow of ComfyUI and prints the latent, which is the one that ComfyUI makes:
+//! `cargo run --features run-files --example comfy [FILE]`. FILE is a workflow of a rectified flow without guidance.
 //!
 //! The network is the best one for normal data, in closed form. ComfyUI was run on `workflow.json` with the same network, and
-//! the example checks that the latent is the same. Exit code 0: it is, or the workflow is another; 1: it is not, or no adapter.
+//! the example checks that the latent is the same. Exit code 0: it is, or FILE was given; 1: it is not, or an error.
 
 mod network;
 
@@ -43,7 +43,7 @@ const COMFYUI: [f32; 2 * ELEMENTS] = [
     -0.766_342_3,
 ];
 
-/// Roundings of f32 along nine calls: ComfyUI's own run in f32 is 6.6e-6 from its run in f64.
+/// Rounding of f32 over nine calls: ComfyUI's own run in f32 is 6.6e-6 from its run in f64.
 const NEAR: f32 = 1e-5;
 
 fn main() -> Result<()> {
@@ -67,7 +67,7 @@ fn latent(workflow: &str) -> Result<Vec<f32>> {
     let [x, prediction] = ["x", "prediction"].map(|label| gpu.buffer(label, 4 * shape.total()));
     let network = Network::new(&gpu.device, &x, &prediction);
 
-    // A model, a sampler, steps and a seed, with the sigmas of a program that computes in f32.
+    // A model, a sampler, steps and a seed, with sigmas computed in f32 as by ComfyUI.
     let run = Run { float32: true, ..Run::from_comfyui(workflow, None, None)? }.plan()?;
     let noise = run.noise(&RunInputs { shape: &SHAPE, ..RunInputs::default() })?;
     let tensors = LoopTensors::in_place(Tensor::f32(&x), Tensor::f32(&prediction));

@@ -1,4 +1,4 @@
-//! The network: what an application has of its own. It reads what it is told on the GPU.
+//! The network, which is the application's own. It reads the numbers of a call on the GPU.
 
 use tweedie::LoopCall;
 use tweedie::wgpu::{self, util::DeviceExt};
@@ -65,7 +65,7 @@ impl Network {
         Self { device: device.clone(), pipeline, data, x: x.clone(), prediction: prediction.clone() }
     }
 
-    /// Records the answer to a call.
+    /// Records the prediction of a call.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder, call: &LoopCall<'_>) {
         let told = wgpu::BufferBinding { buffer: call.values, offset: call.offset, size: wgpu::BufferSize::new(8) };
         let [data, x, prediction] = [&self.data, &self.x, &self.prediction].map(wgpu::Buffer::as_entire_binding);

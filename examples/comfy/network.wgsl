@@ -1,4 +1,4 @@
-// The best network of a rectified flow of normal data: from a sample at the level sigma, epsilon - x0.
+// The best network for a rectified flow of normal data: it predicts epsilon - x0 from a sample at the level sigma.
 
 struct Call {
     told: f32,

@@ -1,10 +1,10 @@
-//! The same request alone: a loop of its own, as the README has it.
+//! The same request alone: a loop of its own, as in the README.
 
 use super::server::{BYTES, DEPTH, ELEMENTS, Network, Request};
 use tweedie::headless::Gpu;
 use tweedie::{Context, Guidance, Noise, NoiseKey, Recording, Sampling, Shape, Tensor};
 
-/// The sample of a request that shares nothing with another.
+/// The sample of a request that runs alone.
 pub fn alone(gpu: &Gpu, context: &Context, request: &Request) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let [x, input] = ["x", "input"].map(|label| gpu.buffer(label, BYTES));
     let predictions = gpu.buffer("predictions", 2 * BYTES);

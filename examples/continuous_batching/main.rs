@@ -1,7 +1,7 @@
-//! Continuous batching: requests of any sampler, number of steps, guidance and seed join and leave one batch.
+//! Continuous batching: requests with any sampler, number of steps, guidance and seed join and leave one batch.
 //!
 //! Two plans are made before the first request and none after it. A request joins by writes through the queue, in the
-//! middle of the loops of others, and its sample is equal to the bit to that of a run alone.
+//! middle of the loops of others, and its sample is the same to the bit as that of a run alone.
 //! Exit code 0: all equal, 1: one was not, 3: no adapter.
 
 mod alone;
@@ -68,7 +68,7 @@ fn run() -> Result<bool, Box<dyn Error>> {
     println!("a join: median {:.1?}, least {:.1?}", joins[joins.len() / 2], joins[0]);
 
     let mut good = server.out_of_range()? == 0 && context.compiled_pipelines() == pipelines;
-    println!("{} no plan but the first two", if good { "ok    " } else { "FAILED" });
+    println!("{} no row out of range, and no new pipeline", if good { "ok    " } else { "FAILED" });
     let differ = samples.windows(2).all(|pair| pair[0].sample != pair[1].sample);
     println!("{} requests have samples of their own", if differ { "ok    " } else { "FAILED" });
     good &= differ;

@@ -3,7 +3,7 @@
 //! ```text
 //! made once        a plan of starts (a row for each slot), a plan of steps (MOST rows for each slot, and an idle one)
 //! written by join  the request's rows, its seed, the rows of the starts
-//! each tick        the row and the level that each slot is at; then starts, the network, steps: one submit
+//! each tick        the row and the level of each slot; then starts, the network, steps: one submit
 //! ```
 
 use tweedie::gpu::{Drawn, Map, PlanError, Step};
@@ -13,21 +13,21 @@ use tweedie::table::{Matrix, StepRow, Table};
 use tweedie::wgpu;
 use tweedie::{Context, Error, Noise, NoiseKey, Plan, Recording, Sampler, Shape, Tensor, Timesteps};
 
-/// Elements of a sample.
+/// The elements of a sample.
 pub const ELEMENTS: u32 = 4 * 16 * 16;
 pub const BYTES: u64 = ELEMENTS as u64 * 4;
-/// Samples of the batch.
+/// The samples of the batch.
 pub const SLOTS: usize = 4;
-/// Calls that a request may have.
+/// The largest number of calls of a request.
 pub const MOST: usize = 64;
 /// The row of a slot without a request, after those of the slots.
 const IDLE: usize = SLOTS * MOST;
-/// Clean samples that a loop remembers: as many as any sampler looks back to, which makes rows extended ones.
+/// The number of clean samples that a loop remembers: as many as any sampler looks back to, which needs extended rows.
 pub const DEPTH: usize = StepRow::HISTORY;
 /// The stream before the first call's, on which [`tweedie::Sampling::start`] draws too.
 const START: NoiseKey = NoiseKey::seed(0).stream(u32::MAX);
 
-/// A request, with all that is computed before it joins.
+/// A request, with everything that is computed before it joins.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub sampler: Sampler,
@@ -48,13 +48,13 @@ impl Request {
         Self { sampler, guidance, seed, rows, levels }
     }
 
-    /// The signal and the noise in what the network sees at each call.
+    /// The factors of signal and noise in the network's input at each call.
     pub fn levels(&self) -> &[[f32; 2]] {
         &self.levels
     }
 }
 
-/// The application's network: two Gaussians, one for the condition and one for none, whose noise it predicts.
+/// The application's network: it predicts the noise for two Gaussians, one with the condition and one without.
 const NETWORK: &str = "
 @group(0) @binding(0) var<storage, read> input: array<f32>;
 @group(0) @binding(1) var<storage, read> levels: array<vec2<f32>>; // (alpha, sigma) of each sample
@@ -123,7 +123,7 @@ struct Running<'r> {
 }
 
 impl Running<'_> {
-    /// Its row in the plan of starts: its start before the first call, and afterwards its sample as it stands.
+    /// Its row in the plan of starts: its start before the first call, and afterwards a copy of its sample.
     fn start_row(&self) -> Matrix {
         let sampler = &self.request.sampler;
         let input = sampler.calls()[self.call].input;
@@ -131,11 +131,11 @@ impl Running<'_> {
     }
 }
 
-/// A request that cannot join; nothing runs, and the slot is as it was.
+/// The reason why a request cannot join. Nothing has been recorded, and the slot is unchanged.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum JoinError {
     /// Another request is there.
-    #[error("slot {0} has a request")]
+    #[error("expected a free slot, found a request in slot {0}")]
     Occupied(usize),
     /// The plans cannot apply it: a learned variance, a clip, more calls than `MOST`.
     #[error(transparent)]
@@ -151,7 +151,7 @@ pub struct Left {
     pub sample: Vec<u8>,
 }
 
-/// `true` if all numbers of a sample are finite: equal bytes could be those of two failures.
+/// `true` if all numbers of a sample are finite; equal bytes could otherwise come from two failures.
 pub fn is_finite(sample: &[u8]) -> bool {
     sample.chunks_exact(4).all(|bytes| f32::from_le_bytes(bytes.try_into().unwrap_or([0xff; 4])).is_finite())
 }
@@ -167,12 +167,12 @@ pub struct Server<'a> {
     starts: Plan,
     steps: Plan,
     slots: [Option<Running<'a>>; SLOTS],
-    /// A request waits for its start.
+    /// `true` if a request is waiting for its start.
     is_starting: bool,
 }
 
 impl<'a> Server<'a> {
-    /// Makes both plans; nothing else ever does.
+    /// Makes both plans, the only ones of the server.
     pub fn new(gpu: &'a Gpu, context: &Context) -> Result<Self, Error> {
         let shape = Shape::new(SLOTS as u32, ELEMENTS);
         let all = SLOTS as u64 * BYTES;
@@ -193,7 +193,7 @@ impl<'a> Server<'a> {
             out0: Tensor::f32(&x),
             out1: Some(Tensor::f32(&input)),
         };
-        // A plan binds what it is given: noise, so that stochastic requests may join.
+        // A plan binds the noise that it is given even if no row uses it yet, so that stochastic requests may join.
         let rows = [StepRow::IDENTITY; IDLE + 1];
         let steps = Step {
             calls: Timesteps::per_sample(&calls),
@@ -214,12 +214,12 @@ impl<'a> Server<'a> {
         self.slots.iter().position(Option::is_none)
     }
 
-    /// Puts a request into a free slot by three writes through the queue: it starts with the next tick.
+    /// Puts a request into a free slot by three writes through the queue. It starts with the next tick.
     pub fn join(&mut self, slot: usize, id: usize, request: &'a Request) -> Result<(), JoinError> {
         if self.slots[slot].is_some() {
             return Err(JoinError::Occupied(slot));
         }
-        // The rows of the next slot follow.
+        // Beyond MOST are the rows of the next slot.
         if request.rows.len() > MOST {
             return Err(PlanError::Rows { expected: MOST as u64, found: request.rows.len() as u64 }.into());
         }
@@ -228,7 +228,7 @@ impl<'a> Server<'a> {
         starts[slot] = running.start_row();
         self.steps.set_rows(queue, (slot * MOST) as u32, &request.rows)?;
         self.starts.set_rows(queue, 0, &starts)?;
-        // The seed, and the index of the sample, which is 0: the request alone is the first sample of its batch.
+        // The seed, and the index of the sample, which is 0 as if the request ran alone.
         let seed = [request.seed as u32, (request.seed >> 32) as u32, 0, 0];
         queue.write_buffer(&self.seeds, slot as u64 * 16, bytemuck::cast_slice(&seed));
         self.slots[slot] = Some(running);
@@ -236,7 +236,7 @@ impl<'a> Server<'a> {
         Ok(())
     }
 
-    /// One call of every request, and the samples of those that end with it.
+    /// Makes one call for every request, and returns the samples of those that end with it.
     pub fn tick(&mut self) -> Result<Vec<Left>, Box<dyn std::error::Error>> {
         let (mut calls, mut levels) = ([IDLE as u32; SLOTS], [[1.0, 0.0]; SLOTS]);
         for (slot, running) in self.slots.iter().enumerate().filter_map(|(slot, place)| Some((slot, place.as_ref()?))) {
@@ -271,7 +271,7 @@ impl<'a> Server<'a> {
         Ok(left)
     }
 
-    /// Samples whose row was out of range: none, unless something is wrong.
+    /// The number of samples whose row was out of range: 0, unless something is wrong.
     pub fn out_of_range(&self) -> Result<u32, HeadlessError> {
         let Some(status) = self.steps.status() else { return Ok(0) };
         let bytes = pollster::block_on(self.gpu.download(status, 0..4))?;

@@ -2,8 +2,9 @@
 
     python classifier.py --data digits.safetensors --out ../digits_study
 
-The training pictures are shifted by up to two pixels, turned and scaled a little. Writes classifier.safetensors, the weights in
-f16, and held_out.safetensors: the digits that no network here was trained on, and features and logits of the first eight by these weights.
+The training pictures are shifted by up to two pixels, and rotated and scaled slightly. Writes classifier.safetensors, the weights in
+f16, and held_out.safetensors: the digits that no network here was trained on, and the features and logits of the first eight by
+these weights.
 Needs what train.py needs.
 """
 
@@ -53,7 +54,7 @@ def framed(images):
 
 
 def changed(x, generator):
-    """Each picture shifted, turned and scaled by its own random amounts."""
+    """Each picture shifted, rotated and scaled by its own random amounts."""
     uniform = lambda most: (2 * torch.rand(len(x), generator=generator) - 1) * most
     angle, scale = uniform(TURN), 1 + uniform(SCALE)
     shifts = [uniform(2 * SHIFT / SIDE) for _ in range(2)]

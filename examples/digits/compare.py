@@ -1,4 +1,4 @@
-"""Times the example beside PyTorch on the same processor, in turns, so that whatever else runs slows both.
+"""Times the example against PyTorch on the same processor, in turns, so that whatever else runs slows both.
 
     cargo build --release --example digits
     python compare.py --program target/release/examples/digits --weights apps/digits/weights/v.safetensors
@@ -22,7 +22,7 @@ from train import NULL_CLASS, SIDE, UNet
 
 DIGITS = 30
 CALLS = 10
-RUNS = 3  # of the example in a process; the first waits for the driver's compiler and does not count
+RUNS = 3  # of the example in a process; the first includes the driver's compilation and does not count
 
 
 def used(who):
@@ -31,7 +31,7 @@ def used(who):
 
 
 def example(program, out):
-    """Seconds of a run, and processor seconds: of a process with more runs, less those of one with a single run."""
+    """Seconds of a run, and its processor seconds: those of a process with several runs minus those of one with a single run."""
     def process(runs):
         begun = used(resource.RUSAGE_CHILDREN)
         command = [program, out, "--columns", str(DIGITS // 10), "--calls", str(CALLS), "--runs", str(runs)]
@@ -45,7 +45,7 @@ def example(program, out):
 
 
 def pytorch(model):
-    """The same of the same predictions in PyTorch."""
+    """The same for the same predictions in PyTorch."""
     x = torch.randn(2 * DIGITS, 1, SIDE, SIDE)
     labels = torch.cat([torch.arange(DIGITS) % 10, torch.full((DIGITS,), NULL_CLASS)])
     t = torch.full((2 * DIGITS,), 500)

@@ -1,7 +1,7 @@
 """Measures the three networks on digits that they were not trained on: the error of x0 and of epsilon by noise level.
 
-Each network is told the class, and its prediction is turned into x0 and epsilon at the same x_t; x0 is also clipped to the
-range of pictures. The weights are those in f16 that the example has, the arithmetic is f32.
+Each network is given the class, and its prediction is turned into x0 and epsilon at the same x_t; x0 is also clipped to the
+range of pictures. The weights are the example's, in f16; the arithmetic is f32.
 
     python evaluate.py --data digits.safetensors --weights ../../apps/digits/weights --out results.json
 

@@ -5,7 +5,7 @@
 //! cargo run --release --example digits -- digits.png --predicts epsilon --columns 6 --guidance 4
 //! ```
 //!
-//! The network is the crate `apps/digits`, and `train.py` trained it. A row of the picture is a class. Exit code 0: done, 1: a
+//! The network is the crate `apps/digits`, trained by `train.py`. Each row of the picture is a class. Exit code 0: done, 1: a
 //! file or the device failed, 2: a usage error, 3: no adapter.
 
 use anyhow::Context as _;
@@ -20,7 +20,7 @@ use std::time::Instant;
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::{Context, NoiseKey};
 
-/// Rows and columns of a pixel of the network in the picture.
+/// The side, in the picture, of a pixel of the network.
 const SCALE: usize = 3;
 
 /// Generates handwritten digits.
@@ -32,7 +32,7 @@ struct Options {
     /// The quantity that the network predicts.
     #[arg(long, default_value = "v", value_parser = PossibleValuesParser::new(["v", "x0", "epsilon"]))]
     predicts: String,
-    /// Weights that `train.py` wrote, in place of those of the repository; they name what they predict.
+    /// Weights written by `train.py`, in place of those of the repository; the file names what they predict.
     #[arg(long, conflicts_with = "predicts")]
     weights: Option<PathBuf>,
     /// Digits of each class.
@@ -41,16 +41,16 @@ struct Options {
     /// The sampler, as `tweedie list samplers` names it.
     #[arg(long, default_value = "dpm++")]
     solver: String,
-    /// Calls of the network; the sampler takes as many steps as they suffice for.
+    /// Calls of the network; the sampler takes as many steps as these allow.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     calls: u16,
-    /// The scale of classifier-free guidance; 1 is none.
+    /// The scale of classifier-free guidance; 1 means no guidance.
     #[arg(long, default_value_t = 2.0, allow_negative_numbers = true, value_parser = finite)]
     guidance: f64,
     /// The seed of the noise.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Runs of the loop, to be timed; the first waits for the driver's compiler.
+    /// Runs of the loop that are timed; the first includes the driver's compilation.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     runs: u8,
 }
@@ -102,7 +102,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pictures in rows of so many, each pixel a square.
+/// Arranges pictures in rows of `columns`, with each pixel as a square.
 fn sheet(pictures: &[f32], columns: usize) -> anyhow::Result<Picture> {
     let side = SIDE as usize;
     let (width, height) = (columns * side * SCALE, pictures.len() / (columns * side * side) * side * SCALE);

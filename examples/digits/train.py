@@ -1,8 +1,8 @@
 """Trains the three networks of this example: the same U-Net for epsilon, x0 and v, on handwritten digits.
 
-The three are trained with an equal budget: the same first weights, pictures, timesteps and noise, the cosine schedule of
-Nichol and Dhariwal, and the plain squared error of what each predicts. Rounds of `--round` steps take turns, so the budget
-is equal whenever the script stops. It resumes from its checkpoints. A tenth of the labels is dropped for guidance.
+The three are trained with an equal budget: the same initial weights, pictures, timesteps and noise, the cosine schedule of
+Nichol and Dhariwal, and the plain squared error of what each predicts. They take turns in rounds of `--round` steps, so their
+budgets never differ by more than a round. The script resumes from its checkpoints. A tenth of the labels is dropped for guidance.
 
     python train.py --data digits.safetensors --out weights --steps 2000
 
@@ -33,7 +33,7 @@ EMBEDDING = 128
 FREQUENCIES = 32
 GROUPS = 8
 KEPT_ROWS = 8  # of each layer's activations, which are committed
-LAST = 100  # steps whose mean loss stands for the end of a training
+LAST = 100  # steps at the end of a training whose mean loss is reported
 
 
 def alphas_cumprod():
@@ -51,7 +51,7 @@ def time_features(t):
 
 
 class Block(nn.Module):
-    """Two convolutions with group norm and SiLU, the embedding between them, and a way round them."""
+    """Two convolutions with group norm and SiLU, the embedding between them, and a connection around them."""
 
     def __init__(self, inputs, outputs):
         super().__init__()
@@ -183,7 +183,7 @@ class Run:
 
 
 def activations(model, out):
-    """The first rows of what every module gives for two inputs, by the weights that were rounded to f16, and the output."""
+    """The first rows of every module's output for two inputs, with the weights rounded to f16, and the network's output."""
     model = copy.deepcopy(model)
     for weight in model.parameters():
         weight.data = weight.data.half().float()
@@ -202,7 +202,7 @@ def activations(model, out):
 
 
 def save_batch(batch, out):
-    """Eight pictures, their noise, timesteps and labels, and what they become; the other two targets are inputs."""
+    """Eight pictures with their noise, timesteps and labels, their noisy forms and v; the other two targets are inputs."""
     tensors = {name: batch[name] for name in ("x0", "noise", "t", "labels", "x_t")} | {"v": batch["targets"]["v"]}
     save_file({name: tensor[:8].contiguous() for name, tensor in tensors.items()}, out)
 

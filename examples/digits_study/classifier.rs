@@ -1,4 +1,4 @@
-//! The classifier that judges digits: `examples/digits/classifier.py` trained it. It runs on the host.
+//! The classifier that judges digits, trained by `examples/digits/classifier.py`. It runs on the host.
 
 use anyhow::{Context as _, Result, ensure};
 use digits::architecture::{PIXELS, SIDE};
@@ -10,7 +10,7 @@ pub const FEATURES: usize = 32;
 /// Classes of digits.
 pub const CLASSES: usize = 10;
 
-/// Channels that each convolution reads, and those of the last one's output.
+/// The input channels of each convolution, and the output channels of the last one.
 const CHANNELS: [usize; 4] = [1, 12, 24, 48];
 const WEIGHTS: &[u8] = include_bytes!("classifier.safetensors");
 
@@ -29,7 +29,7 @@ impl Judgement {
     }
 }
 
-/// A linear map of channels or of features: weights row by row, and a bias for each.
+/// A linear map of channels or of features: weights row by row, and a bias for each row.
 #[derive(Debug)]
 struct Layer {
     weight: Vec<f32>,
@@ -45,7 +45,7 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Reads the weights of this folder.
+    /// Reads the weights in this folder.
     pub fn trained() -> Result<Self> {
         let file = SafeTensors::deserialize(WEIGHTS).context("classifier.safetensors")?;
         let layer = |name: &str, inputs: usize, outputs: usize| -> Result<Layer> {
@@ -93,7 +93,7 @@ impl Layer {
         self.weight.chunks(x.len()).zip(&self.bias).map(|(row, bias)| dot(row) + bias).collect()
     }
 
-    /// A convolution of 3 x 3 with zeros around the picture, and ReLU.
+    /// Applies a 3 x 3 convolution with zeros around the picture, and ReLU.
     fn convolved(&self, x: &[f32], side: usize) -> Vec<f32> {
         let channels = x.len() / (side * side);
         let wide = side + 2;
@@ -121,7 +121,7 @@ impl Layer {
     }
 }
 
-/// The largest of each 2 x 2 pixels.
+/// The largest value of each 2 x 2 pixels.
 fn halved(x: &[f32], side: usize) -> Vec<f32> {
     let pairs = x.chunks(2 * side).flat_map(|rows| {
         let (upper, lower) = rows.split_at(side);
@@ -143,10 +143,10 @@ mod tests {
     use super::*;
     use crate::held_out::HeldOut;
 
-    /// f32 in another order: up to 768 products of up to 20 in a sum, through four layers.
+    /// Sums in f32 in another order: up to 768 products of up to 20 each, through four layers.
     const F32: f64 = 1e-3;
 
-    /// The share of the held-out digits that the study asks of its classifier.
+    /// The least part of the held-out digits that the classifier must recognise.
     const GOOD: f64 = 0.98;
 
     #[test]

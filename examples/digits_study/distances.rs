@@ -1,9 +1,9 @@
 //! Distances between two sets of features.
 //!
-//! The energy distance `2 E|X - Y| - E|X - X'| - E|Y - Y'|` is 0 for equal distributions alone (Szekely & Rizzo 2013). The Frechet
-//! distance `|m - n|^2 + tr(C + D - 2 (C D)^(1/2))` is that of two normal distributions of the same means and covariances (Heusel
-//! et al. 2017, arXiv 1706.08500). Both are positive between finite sets of one distribution, so they mean something beside a floor
-//! of sets of the same sizes alone.
+//! The energy distance `2 E|X - Y| - E|X - X'| - E|Y - Y'|` is 0 only for equal distributions (Szekely & Rizzo 2013). The Frechet
+//! distance `|m - n|^2 + tr(C + D - 2 (C D)^(1/2))` is that of two normal distributions with these means and covariances (Heusel
+//! et al. 2017, arXiv 1706.08500). Both are positive between finite sets of one distribution, so they are meaningful only in
+//! comparison with a floor: the distance between real sets of the same sizes.
 
 use crate::classifier::FEATURES;
 use std::array::from_fn;
@@ -23,7 +23,7 @@ pub struct Reference {
     covariance: Matrix,
 }
 
-/// A mean, and the standard deviation of what it is the mean of.
+/// A mean, and the standard deviation of the values.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub mean: f64,

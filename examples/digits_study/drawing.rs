@@ -11,7 +11,7 @@ use std::path::Path;
 /// The parameterizations in the order of the legends.
 const PREDICTIONS: [&str; 3] = ["v", "x0", "epsilon"];
 
-/// The ratio to the floor from which on a curve is named and not drawn.
+/// The ratio to the floor beyond which a curve is only named in the title.
 const BEYOND: f64 = 10.0;
 
 /// The results of `evaluate.py`.
@@ -21,7 +21,7 @@ pub struct Levels {
     rows: Vec<Level>,
 }
 
-/// Those at one noise level, by prediction.
+/// The results at one noise level, by prediction.
 #[derive(Debug, Deserialize)]
 struct Level {
     t: f64,
@@ -38,7 +38,7 @@ impl Levels {
         read().with_context(|| path.display().to_string())
     }
 
-    /// Variances and losses of the targets, and errors of the clean sample, over the timestep.
+    /// Draws variances and losses of the targets, and errors of the clean sample, over the timestep.
     pub fn draw(&self) -> Result<String> {
         let curve = |name: &str, prediction: &str, values: fn(&Level) -> &HashMap<String, f64>| {
             let value = |level: &Level| values(level).get(prediction).copied().unwrap_or(f64::NAN);
@@ -58,7 +58,7 @@ impl Levels {
     }
 }
 
-/// The energy distance over the number of calls, a panel for each solver: unguided, with and without clipping.
+/// Draws the energy distance over the number of calls, a panel for each solver: unguided, with and without clipping.
 pub fn distances(studies: &[Results]) -> Result<String> {
     let first = studies.first().context("expected results")?;
     let rows: Vec<(&Row, f64)> = studies
@@ -76,7 +76,7 @@ pub fn distances(studies: &[Results]) -> Result<String> {
     let panel = |solver: &&str| {
         let series = |clipped: bool| PREDICTIONS.map(|prediction| series(&rows, solver, prediction, clipped));
         let series = series(true).into_iter().chain(series(false)).filter(|(_, points)| !points.is_empty());
-        // What is off by far would squeeze all others: its title says where it is.
+        // Curves that are far off would squeeze all others: the title says where they are.
         let (shown, beyond): (Vec<Series>, Vec<Series>) =
             series.partition(|(_, points)| points.iter().any(|(_, ratio)| *ratio < BEYOND));
         let beyond = beyond.iter().map(|(name, points)| {

@@ -1,5 +1,5 @@
-//! The digits that no network here was trained on, in two halves: a reference, and others that are as far from it
-//! as real digits are.
+//! The digits that no network here was trained on, in two halves: a reference, and others that show how far real digits are
+//! from it.
 
 use crate::classifier::{CLASSES, Classifier, FEATURES, Judgement};
 use crate::distances::{Reference, Spread};
@@ -11,7 +11,7 @@ use tweedie::NoiseKey;
 const FILE: &[u8] = include_bytes!("held_out.safetensors");
 /// Rows and columns of a picture in the file; the network's have a black frame around them.
 const INNER: usize = 28;
-/// Sets of digits that are drawn from the second half.
+/// The number of sets of digits that are drawn from the second half.
 pub const DRAWS: usize = 200;
 
 /// Pictures of 32 x 32 in `-1..=1`, and their classes.
@@ -38,7 +38,7 @@ pub struct Floor {
 }
 
 impl HeldOut {
-    /// Reads the digits of this folder.
+    /// Reads the digits in this folder.
     pub fn read() -> Result<Self> {
         let file = SafeTensors::deserialize(FILE).context("held_out.safetensors")?;
         let (images, labels) = (file.tensor("images")?, file.tensor("labels")?);
@@ -60,7 +60,7 @@ impl HeldOut {
         Ok(Self { pictures, labels })
     }
 
-    /// Features and logits that PyTorch has for the first digits.
+    /// PyTorch's features and logits of the first digits.
     #[cfg(test)]
     pub fn recorded() -> Result<(Vec<f32>, Vec<f32>)> {
         let file = SafeTensors::deserialize(FILE)?;
@@ -68,7 +68,7 @@ impl HeldOut {
         Ok((numbers("features")?, numbers("logits")?))
     }
 
-    /// Every second digit is in the reference.
+    /// Splits the digits: every second one is in the reference.
     pub fn halves(&self, classifier: &Classifier) -> Halves {
         let judged = classifier.judge(&self.pictures);
         let right = judged.iter().zip(&self.labels).filter(|(it, label)| it.class() == **label).count();
@@ -86,12 +86,12 @@ impl HeldOut {
 }
 
 impl Halves {
-    /// The most samples for which there are real digits of the same classes.
+    /// The largest number of samples for which there are real digits of the same classes.
     pub fn most_samples(&self) -> usize {
         CLASSES * self.other.iter().map(Vec::len).min().unwrap_or(0)
     }
 
-    /// The distances of as many real digits of the same classes, drawn from the second half without repetition.
+    /// The distances of the same number of real digits of the same classes, drawn from the second half without repetition.
     pub fn floor(&self, labels: &[u32], seed: u64) -> Floor {
         let (mut energies, mut frechets) = (Vec::new(), Vec::new());
         for draw in 0..DRAWS {

@@ -1,4 +1,4 @@
-//! The study of the three networks for handwritten digits: what they write, measured against real digits.
+//! The study of the three networks for handwritten digits: their digits, measured against real ones.
 //!
 //! ```text
 //! cargo run --release --example digits_study -- measure --out NAME.json
@@ -53,7 +53,7 @@ struct Setting<'a> {
     row: Row,
 }
 
-/// The networks of a study, and what judges their digits.
+/// The device, the classifier and the real digits of a study.
 struct Study<'a> {
     gpu: &'a Gpu,
     context: Context,
@@ -70,7 +70,7 @@ fn measure(options: &Measure) -> Result<()> {
     let (samples, most) = (usize::from(options.samples), halves.most_samples());
     ensure!(
         samples <= most,
-        "--samples: expected at most {most}, as there are real digits to compare them with, found {samples}"
+        "--samples: expected at most {most}, the number of real digits to compare with, found {samples}"
     );
     let weights: Vec<Weights> = options.predicts.iter().map(|name| trained(name)).collect::<Result<_>>()?;
     let settings = settings(options, &weights)?;
@@ -126,7 +126,7 @@ fn trained(name: &str) -> Result<Weights> {
     Ok(Weights::trained(name.parse::<Quantity>()?)?)
 }
 
-/// Every combination, the clipping outermost. All samplers are made before anything is generated.
+/// All combinations, with the clipping as the outermost loop. All samplers are made before anything is generated.
 fn settings<'a>(options: &Measure, weights: &'a [Weights]) -> Result<Vec<Setting<'a>>> {
     let mut settings = Vec::new();
     for clipping in &options.clipping {
@@ -173,9 +173,9 @@ impl Study<'_> {
         let Row { predicts, solver, calls, .. } = &setting.row;
         ensure!(
             pictures.iter().all(|x| !x.is_nan()),
-            "{predicts} with {solver} in {calls} calls gave numbers that are not finite"
+            "{predicts} with {solver} in {calls} calls: expected numbers, found NaN"
         );
-        // As a file of pictures has them.
+        // The range of a picture file.
         pictures.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0));
         let judged = self.classifier.judge(&pictures);
         let right = judged.iter().zip(&self.labels).filter(|(it, label)| it.class() == **label as usize).count();
@@ -189,7 +189,7 @@ impl Study<'_> {
         })
     }
 
-    /// The digits of a batch, with a submit for each call: a slow device must not be held for the whole loop.
+    /// Generates the digits of a batch, with a submit for each call, so that a slow device is not blocked for the whole loop.
     fn generated(&self, setting: &Setting<'_>, labels: &[u32], first_sample: u64) -> Result<Vec<f32>> {
         let key = NoiseKey { first_sample, ..self.key };
         let request = SamplerRequest { labels, sampler: &setting.sampler, guidance: setting.row.guidance, key };

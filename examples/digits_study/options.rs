@@ -23,7 +23,7 @@ pub enum Command {
 /// Every combination of the lists is measured.
 #[derive(Args, Clone, Debug)]
 pub struct Measure {
-    /// The results; the file is written anew after each setting
+    /// The file of results, rewritten after each setting
     #[arg(long, value_name = "FILE", default_value = "out/digits_study.json")]
     pub out: PathBuf,
     /// The quantities that the networks predict
@@ -33,24 +33,24 @@ pub struct Measure {
     /// Samplers, as `tweedie list samplers` names them
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "ddim,dpm++,unipc,ddpm")]
     pub solvers: Vec<String>,
-    /// Calls of the network; a sampler takes as many steps as they suffice for
+    /// Calls of the network; a sampler takes as many steps as these allow
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "8,16,32",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub calls: Vec<u16>,
-    /// Scales of classifier-free guidance; 1 is none
+    /// Scales of classifier-free guidance; 1 means no guidance
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1", allow_negative_numbers = true,
           value_parser = finite)]
     pub guidance: Vec<f64>,
-    /// Clip the clean sample of each call to -1..1, or leave it
+    /// Whether the clean sample of each call is clipped to -1..1
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "on,off")]
     pub clipping: Vec<Clipping>,
-    /// Digits of a setting, of all classes in turn
+    /// Digits per setting, of all classes in turn
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(10..))]
     pub samples: u16,
     /// The seed of the noise; all settings begin with the same
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
-    /// The adapter: a part of its name [default: the best one]
+    /// The adapter: its index or a part of its name [default: the best one]
     #[arg(long, value_name = "ADAPTER")]
     pub adapter: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The results of a study, as its file has them.
+//! The results of a study, as in its file.
 
 use crate::distances::Spread;
 use crate::held_out::{DRAWS, Floor};
@@ -18,7 +18,7 @@ pub struct Results {
     pub spacing: String,
     /// The part of all held-out digits that the classifier recognises.
     pub classifier_accuracy: f64,
-    /// The distances of as many real digits.
+    /// The distances of the same number of real digits.
     pub floor: StoredFloor,
     pub rows: Vec<Row>,
 }
@@ -26,7 +26,7 @@ pub struct Results {
 /// The distances of real digits from real digits.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StoredFloor {
-    /// Sets of real digits that were drawn.
+    /// The number of sets of real digits that were drawn.
     pub draws: usize,
     pub energy: StoredSpread,
     pub frechet: StoredSpread,
@@ -38,7 +38,7 @@ pub struct StoredSpread {
     pub deviation: f64,
 }
 
-/// A setting and what it gave.
+/// A setting and its results.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub predicts: String,
@@ -50,7 +50,7 @@ pub struct Row {
     pub clipped: bool,
     pub energy: f64,
     pub frechet: f64,
-    /// The part of the digits that the classifier takes for the class that was asked for.
+    /// The part of the digits that the classifier assigns to the requested class.
     pub accuracy: f64,
     pub seconds: f64,
 }
@@ -74,7 +74,7 @@ impl Results {
         read().with_context(|| path.display().to_string())
     }
 
-    /// Writes the file, row by row.
+    /// Writes the file, with each row of results on a line.
     pub fn write(&self, path: &Path) -> Result<()> {
         let rows: Vec<String> = self.rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         let head = serde_json::to_string_pretty(&Self { rows: Vec::new(), ..self.clone() })?;
@@ -126,7 +126,7 @@ mod tests {
     const GUIDED: &str = include_str!("../digits/results/2026-11-30_study_guided.json");
     const RESULTS: &str = include_str!("../digits/results/2026-11-30_study.json");
 
-    /// The line of the page's table for a setting, clipped and not.
+    /// The line of the page's table for a setting, with clipping and without.
     fn line(results: &Results, row: &Row) -> String {
         let other = |other: &&Row| {
             (&other.predicts, &other.solver, other.calls) == (&row.predicts, &row.solver, row.calls) && !other.clipped

@@ -5,8 +5,8 @@
 //! cargo run --example img2img -- cat.png mosaic.png --strength 0.9 --mask mask.png
 //! ```
 //!
-//! The network knows mosaic tiles: it is the best denoiser of patches that are one of 125 tiles, in closed form. A little
-//! strength lays a mosaic of the picture, full strength one of chance. Where the mask is black the picture stays as it is.
+//! The network knows mosaic tiles: it is the best denoiser of patches that are one of 125 tiles, in closed form. A small
+//! strength turns the picture into a mosaic, full strength gives a random one. Where the mask is black, the picture stays as it is.
 //! Exit code 0: done, 1: a file or the device failed, 2: a usage error, 3: no adapter.
 
 mod patches;
@@ -25,14 +25,14 @@ use tweedie::{Context, Model, Noise, NoiseKey, Recording, Sampler, Sampling, Sha
 
 /// The box that the picture is fitted into.
 const MOST_SIDE: u32 = 384;
-/// The deviation of a pixel from its tile's.
+/// The standard deviation of a pixel from that of its tile.
 const DEVIATION: f32 = 0.05;
 
 /// Noises a picture, and denoises it with a network that knows tiles.
 #[derive(Parser)]
 #[command(name = "img2img")]
 struct Options {
-    /// The picture to begin with.
+    /// The picture to start from.
     input: PathBuf,
     /// The picture to write.
     output: PathBuf,
@@ -84,14 +84,14 @@ fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The mask of what is known, 1 where the file is black: a value for each number of each patch.
+/// The mask of the known region, 1 where the file is black: a value for each number of each patch.
 fn known(path: &std::path::Path, picture: &Picture) -> anyhow::Result<Vec<f32>> {
     let mask = Picture::open(path, MOST_SIDE, MOST_SIDE)?;
     let (width, height) = (picture.width, picture.height);
     let [found_width, found_height] = [mask.width, mask.height];
     ensure!(
         (width, height) == (found_width, found_height),
-        "{}: expected a mask of {width} x {height} pixels, as the picture is fitted, found {found_width} x {found_height}",
+        "{}: expected a mask of {width} x {height} pixels, like the fitted picture, found {found_width} x {found_height}",
         path.display()
     );
     Ok(patches(&mask).iter().map(|value| (1.0 - value) / 2.0).collect())

@@ -2,16 +2,16 @@
 
 use files::Picture;
 
-/// Side of a patch in pixels.
+/// The side of a patch in pixels.
 pub const SIDE: usize = 8;
-/// Numbers of a patch: three planes.
+/// The numbers of a patch: three planes.
 pub const ELEMENTS: usize = 3 * SIDE * SIDE;
-/// Levels of a colour of a tile.
+/// The levels of each colour channel of a tile.
 pub const LEVELS: usize = 5;
 /// The amount by which the edge of a tile is darker.
 const BEVEL: f32 = 0.2;
 
-/// The patches of a picture, row after row; what is left at the right and at the bottom is cut off.
+/// The patches of a picture, row after row; the rest at the right and at the bottom is cut off.
 pub fn patches(picture: &Picture) -> Vec<f32> {
     let (across, down) = (picture.width / SIDE, picture.height / SIDE);
     let mut values = Vec::with_capacity(across * down * ELEMENTS);
@@ -23,7 +23,7 @@ pub fn patches(picture: &Picture) -> Vec<f32> {
     values
 }
 
-/// The picture of these patches, so many of them side by side.
+/// The picture made of these patches, `across` of them side by side.
 pub fn picture(values: &[f32], across: usize) -> anyhow::Result<Picture> {
     let down = values.len() / ELEMENTS / across;
     let (width, height) = (across * SIDE, down * SIDE);
@@ -35,7 +35,7 @@ pub fn picture(values: &[f32], across: usize) -> anyhow::Result<Picture> {
     Picture::from_planar(width, height, data)
 }
 
-/// Patch, channel and row of each run of `SIDE` numbers.
+/// The patch, channel and row of each run of `SIDE` numbers.
 fn rows(patches: usize) -> impl Iterator<Item = (usize, usize, usize)> {
     (0..patches).flat_map(|patch| (0..3).flat_map(move |channel| (0..SIDE).map(move |y| (patch, channel, y))))
 }

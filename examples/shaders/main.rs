@@ -1,9 +1,9 @@
-//! Every shader that tweedie composes, in every language that a driver takes: for other compilers, and for people.
+//! Every shader that tweedie composes, in every language that drivers take, for other compilers and for reading.
 //!
-//! `cargo run --example shaders -- DIR [DUMP]` writes `DIR/wgsl/NAME.wgsl` and the same in SPIR-V, Metal's language and
+//! `cargo run --example shaders -- DIR [DUMP]...` writes `DIR/wgsl/NAME.wgsl` and the same in SPIR-V, Metal's language and
 //! HLSL, as wgpu's backends would, and `DIR/shaders.txt` with a line for each: its name, its entry point in HLSL, and its
-//! workgroup. DUMP is a folder that a run with `TWEEDIE_DUMP_WGSL` has left, whose shaders are written too. No GPU is needed.
-//! `xtask/scripts/shaders.sh` and `xtask/scripts/hlsl.sh` hold the files against the compilers of others.
+//! workgroup size. A DUMP is a folder written by a run with `TWEEDIE_DUMP_WGSL`, whose shaders are added. No GPU is needed.
+//! `xtask/scripts/shaders.sh` and `xtask/scripts/hlsl.sh` compile the files with other compilers.
 
 mod written;
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 use tweedie::gpu::{ComposedShader, every_shader};
 
-/// What a shader leaves to the host: for long samples, and for those that share a workgroup.
+/// Values of the override constants: for long samples, and for samples that share a workgroup.
 const CHOICES: [(&str, [(&str, f64); 6]); 2] = [
     (
         "",
@@ -38,13 +38,13 @@ const CHOICES: [(&str, [(&str, f64); 6]); 2] = [
     ),
 ];
 
-/// The walks that the choice changes much.
+/// The entry points that these values change much.
 const CHOOSE: [&str; 2] = ["chunks", "flat_lanes"];
 
 fn main() -> std::process::ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [folder, dumps @ ..] = &arguments[..] else {
-        eprintln!("usage: cargo run --example shaders -- DIR [DUMP]");
+        eprintln!("usage: cargo run --example shaders -- DIR [DUMP]...");
         return std::process::ExitCode::from(2);
     };
     match write_all(folder, dumps) {
@@ -57,7 +57,7 @@ fn main() -> std::process::ExitCode {
     std::process::ExitCode::SUCCESS
 }
 
-/// Writes each distinct shader, and says how many there are.
+/// Writes each distinct shader, and returns their number.
 fn write_all(folder: &Path, dumps: &[PathBuf]) -> Result<usize, String> {
     let mut shaders: BTreeSet<ComposedShader> = every_shader().into_iter().collect();
     for dump in dumps {
@@ -77,7 +77,7 @@ fn write_all(folder: &Path, dumps: &[PathBuf]) -> Result<usize, String> {
     Ok(shaders.len())
 }
 
-/// Writes a shader in every language, and says its lines of the list.
+/// Writes a shader in every language, and returns its lines of the list.
 fn write(folder: &Path, shader: &ComposedShader) -> Result<String, String> {
     let name = shader.name();
     let failed = |error| format!("{name}: {error}");
@@ -96,7 +96,7 @@ fn write(folder: &Path, shader: &ComposedShader) -> Result<String, String> {
     Ok(lines)
 }
 
-/// The shaders of a dump, which are of the same kinds as these: `ENTRY_HASH.wgsl`.
+/// The shaders of a dump, `ENTRY_HASH.wgsl`; each must have the entry point of one of these kinds.
 fn dumped(dump: &Path, kinds: &BTreeSet<ComposedShader>) -> io::Result<Vec<ComposedShader>> {
     let mut found = Vec::new();
     for file in fs::read_dir(dump)? {
@@ -104,7 +104,7 @@ fn dumped(dump: &Path, kinds: &BTreeSet<ComposedShader>) -> io::Result<Vec<Compo
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let entry_point = name.rsplit_once('_').map_or("", |(entry_point, _)| entry_point);
         let kind = kinds.iter().find(|kind| kind.entry_point == entry_point);
-        let kind = kind.ok_or_else(|| io::Error::other(format!("{name} is no shader of tweedie's")))?;
+        let kind = kind.ok_or_else(|| io::Error::other(format!("{name} is not a shader of tweedie")))?;
         let text = fs::read_to_string(&path)?;
         found.push(ComposedShader {
             int64: text.contains("u64("),

@@ -1,7 +1,7 @@
 //! A shader in the languages that drivers take, with the options that wgpu 30's backends write it with.
 //!
-//! Choices that wgpu makes by the device are made so that compilers have most to do: every index is checked, and uniform blocks
-//! are bound as those at dynamic offsets.
+//! Where wgpu's choice depends on the device, the one with the most work for compilers is taken: every index is checked, and
+//! uniform blocks are bound as if at dynamic offsets.
 
 use naga::back::{hlsl, msl, pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -14,13 +14,13 @@ use tweedie::gpu::ComposedShader;
 pub struct Written {
     /// The size of its workgroups.
     pub workgroup: [u32; 3],
-    /// Name of its entry point in HLSL.
+    /// The name of its entry point in HLSL.
     pub hlsl_entry_point: String,
     /// Its text or words by language.
     pub languages: Vec<(Language, Vec<u8>)>,
 }
 
-/// A folder for files of one language, and how their names end.
+/// The folder for the files of one language, and their extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Language {
     pub folder: &'static str,
@@ -31,18 +31,19 @@ const fn language(folder: &'static str, extension: &'static str) -> Language {
     Language { folder, extension }
 }
 
-/// For Vulkan, in the oldest version that wgpu takes and in the newest that it knows.
+/// For Vulkan: the oldest version that wgpu accepts, and the newest that it knows.
 const SPIRV: [(Language, (u8, u8)); 2] =
     [(language("spirv_1_0", "spv"), (1, 0)), (language("spirv_1_6", "spv"), (1, 6))];
-/// For Metal, as macOS has had it since 10.13.
+/// For Metal: the version of macOS 10.13 and later.
 const METAL: (Language, (u8, u8)) = (language("metal_2_0", "metal"), (2, 0));
 /// For D3D12: FXC compiles shader model 5.1, which has neither 64-bit integers nor 16-bit numbers, and DXC
 /// those from 6.0 on.
 const HLSL: [(Language, hlsl::ShaderModel); 2] =
     [(language("hlsl_5_1", "hlsl"), hlsl::ShaderModel::V5_1), (language("hlsl_6_2", "hlsl"), hlsl::ShaderModel::V6_2)];
 
-/// Capabilities that f16 tensors need beyond naga's core: `pack2x16float` and `unpack2x16float`, which WebGPU guarantees and which need
-/// no native f16. In wgpu it is the downlevel flag `SHADER_F16_IN_F32`. All other shaders must do without.
+/// The capabilities that a shader needs beyond naga's core. f16 tensors need `pack2x16float` and `unpack2x16float`, which WebGPU
+/// guarantees and which need no native f16; in wgpu they are the downlevel flag `SHADER_F16_IN_F32`. Native f16 and 64-bit integers
+/// are allowed only where the shader declares them.
 fn capabilities(shader: &ComposedShader) -> Capabilities {
     let f16 = match (shader.f16, shader.text.contains("pack_lane_f16")) {
         (true, _) => Capabilities::SHADER_FLOAT16,
@@ -53,7 +54,7 @@ fn capabilities(shader: &ComposedShader) -> Capabilities {
     f16 | int64
 }
 
-/// Reads WGSL and validates it as plain WebGPU, and what it is allowed beyond.
+/// Reads WGSL and validates it as plain WebGPU with these capabilities.
 pub fn validate(shader: &ComposedShader) -> Result<(Module, ModuleInfo), String> {
     let text = &shader.text;
     let module = naga::front::wgsl::parse_str(text).map_err(|error| error.emit_to_string(text))?;
@@ -62,7 +63,7 @@ pub fn validate(shader: &ComposedShader) -> Result<(Module, ModuleInfo), String>
     Ok((module, info))
 }
 
-/// Writes the only entry point, with these values for those of its overrides that it has.
+/// Writes the only entry point, with these values for the overrides that the shader has.
 pub fn write(
     module: &Module,
     info: &ModuleInfo,
@@ -107,11 +108,11 @@ struct Shader<'a> {
     module: &'a Module,
     info: &'a ModuleInfo,
     entry: String,
-    /// Workgroup memory is zeroed first.
+    /// True if workgroup memory is zeroed first.
     clears: bool,
 }
 
-/// All that wgpu checks where the device does not.
+/// The checks that wgpu adds where the device makes none.
 const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     index: BoundsCheckPolicy::Restrict,
     buffer: BoundsCheckPolicy::Restrict,
@@ -202,7 +203,7 @@ impl Shader<'_> {
     }
 }
 
-/// Name of the only entry point in another language.
+/// The name of the only entry point in another language.
 fn only<E: std::fmt::Display>(mut names: Vec<Result<String, E>>) -> Result<String, String> {
     match (names.pop(), names.len()) {
         (Some(name), 0) => name.map_err(|error| error.to_string()),

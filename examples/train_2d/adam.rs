@@ -1,8 +1,8 @@
 //! Adam (Kingma & Ba 2015, arXiv 1412.6980), in one dispatch over all weights.
 //!
-//! The learning rate falls from its value to 0 along half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983), which
-//! does for a short training what an average of the weights does for a long one. What depends on the step alone is
-//! computed up front in f64, for all steps, and copied in step by step.
+//! The learning rate falls from its first value to 0 along half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983), which
+//! does for a short training what an average of the weights does for a long one. Numbers that depend only on the step are
+//! computed in advance in f64, for all steps, and copied step by step.
 
 use crate::kernel::{Dispatch, Kernel, uniform, whole};
 use crate::network::Matrices;
@@ -24,14 +24,14 @@ const STEP: u64 = 8;
 #[derive(Debug)]
 pub struct Adam {
     update: Dispatch,
-    /// Both moments of each weight: the state beside the weights.
+    /// Both moments of each weight: the state in addition to the weights.
     pub moments: Buffer,
     steps: Buffer,
     step: Buffer,
 }
 
 impl Adam {
-    /// For these weights, their gradient, and a training of this many steps.
+    /// Creates the optimiser for these weights, their gradient, and a training of this many steps.
     pub fn new(gpu: &Gpu, weights: &Matrices, gradient: &Matrices, steps: u32) -> Self {
         let constants = [("beta1", BETA1), ("beta2", BETA2), ("epsilon", EPSILON)];
         let kernel = Kernel::new(&gpu.device, "adam", ADAM, &constants);
@@ -49,7 +49,7 @@ impl Adam {
         encoder.clear_buffer(&self.moments, 0, None);
     }
 
-    /// Brings in what belongs to step `k`, counted from 0.
+    /// Copies in the numbers of step `k`, counted from 0.
     pub fn select(&self, encoder: &mut CommandEncoder, k: u32) {
         encoder.copy_buffer_to_buffer(&self.steps, u64::from(k) * STEP, &self.step, 0, STEP);
     }

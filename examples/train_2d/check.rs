@@ -1,7 +1,7 @@
-//! Checks of the application's own kernels: the backward pass against an f64 twin, a wrong backward pass that must not pass,
-//! and that a training can be repeated.
+//! Checks of the application's own kernels: the backward pass against f64 on the host, a wrong backward pass that must fail,
+//! and a training that must give the same weights again.
 //!
-//! For a gradient `r` that comes in at the prediction, the weights' gradient is that of the number `sum(r * prediction)`.
+//! For a gradient `r` at the prediction, the gradient of the weights is that of the number `sum(r * prediction)`.
 //! The host computes that number in f64 and differentiates it by central differences, one weight at a time.
 
 use crate::Setup;
@@ -31,7 +31,7 @@ pub async fn all(setup: &Setup, widths: &[u32], shape: Shape) -> Result<bool, Bo
     let [right, wrong] = backward(&setup.gpu).await?;
     let repeated = repeats(setup, widths, shape).await?;
     println!("backward pass against f64 differences: {right:.3} of the tolerance");
-    println!("the same with one sign turned round:   {wrong:.0} of the tolerance, as it should be caught");
+    println!("the same with one sign reversed:         {wrong:.0} times the tolerance, which must be caught");
     println!("a training repeated gives the same bits: {}", if repeated { "yes" } else { "NO" });
     Ok(right <= 1.0 && wrong > 1.0 && repeated)
 }
@@ -49,7 +49,7 @@ async fn repeats(setup: &Setup, widths: &[u32], shape: Shape) -> Result<bool, Bo
     Ok(weights[0] == weights[2] && weights[0] != weights[1])
 }
 
-/// The largest error of the backward pass in units of what is allowed: as it is, and with the slope of SiLU turned round.
+/// The largest error of the backward pass in units of what is allowed: as it is, and with a sign in the slope of SiLU reversed.
 async fn backward(gpu: &Gpu) -> Result<[f64; 2], Box<dyn Error>> {
     let wrong = SILU_BACKWARD.replace("1.0 - s", "s - 1.0");
     Ok([error_of(gpu, SILU_BACKWARD).await?, error_of(gpu, &wrong).await?])

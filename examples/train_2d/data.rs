@@ -7,7 +7,7 @@ use tweedie::gpu::NoiseKey;
 /// A point of the plane.
 pub type Point = [f32; 2];
 
-/// A distribution on the plane, of a deviation near 1 in each direction, as diffusion models want it.
+/// A distribution on the plane, with a standard deviation near 1 in each direction, as diffusion models need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Data {
     /// Two interleaved half circles.
@@ -22,7 +22,7 @@ impl Data {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Moons, Self::SwissRoll, Self::Checkerboard];
 
-    /// For people.
+    /// Its name for display.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Moons => "two moons",
@@ -31,7 +31,7 @@ impl Data {
         }
     }
 
-    /// This many independent points.
+    /// Draws this many independent points.
     pub fn points(self, key: NoiseKey, count: usize) -> Vec<Point> {
         (0..count as u64).map(|i| self.point(key.words_of(0, i))).collect()
     }
@@ -61,7 +61,7 @@ impl Data {
     }
 }
 
-/// Points of the Gaussian with the mean and the covariance of these: what a model that learned no more would give.
+/// Points of the Gaussian with the mean and the covariance of these points: what a model that learned no more would draw.
 pub fn gaussian_like(points: &[Point], key: NoiseKey) -> Vec<Point> {
     let count = points.len() as f64;
     let mean = |f: &dyn Fn([f64; 2]) -> f64| points.iter().map(|p| f(p.map(f64::from))).sum::<f64>() / count;
@@ -76,7 +76,7 @@ pub fn gaussian_like(points: &[Point], key: NoiseKey) -> Vec<Point> {
     normals.chunks_exact(2).map(|z| [(x + a * z[0]) as f32, (y + b * z[0] + c * z[1]) as f32]).collect()
 }
 
-/// In `0..1`, both ends excluded.
+/// The word as a number between 0 and 1, both excluded.
 fn fraction(word: u32) -> f64 {
     (f64::from(word) + 0.5) / 2f64.powi(32)
 }

@@ -3,14 +3,14 @@
 //! **Theory.** `D(X, Y) = 2 E|X - Y| - E|X - X'| - E|Y - Y'|` is 0 if and only if both distributions are the same (Szekely &
 //! Rizzo 2013, "Energy statistics"). The expectations are taken over all pairs of the two sets, a point with itself
 //! included (the V-statistic), so D is never negative, and between two sets of `n` points of one distribution its mean is
-//! `2 E|X - X'| / n`, not 0. That is the noise against which a model is judged.
+//! `2 E|X - X'| / n`, not 0. A model is judged against that value.
 //!
-//! **Practice.** [`Yardstick`] measures this noise with fresh sets, and [`Yardstick::multiples`] gives distances in its
-//! units: 1 is a perfect model.
+//! **Practice.** [`Yardstick`] measures this value with fresh sets, and [`Yardstick::multiples`] gives distances in units of
+//! it: 1 is a perfect model.
 
 use crate::data::Point;
 
-/// The mean distance of a point of `a` from a point of `b`.
+/// The mean distance between a point of `a` and a point of `b`.
 fn mean_distance(a: &[Point], b: &[Point]) -> f64 {
     let wide = |p: &Point| p.map(f64::from);
     let b: Vec<[f64; 2]> = b.iter().map(wide).collect();
@@ -31,7 +31,7 @@ pub struct Yardstick {
 }
 
 impl Yardstick {
-    /// From a held-out set and at least two fresh ones of the same size.
+    /// Creates it from a held-out set and at least two fresh ones of the same size.
     pub fn new(held_out: Vec<Point>, fresh: &[Vec<Point>]) -> Self {
         let within = mean_distance(&held_out, &held_out);
         let mut yardstick = Self { held_out, within, mean: 0.0, spread: 0.0 };
@@ -48,12 +48,12 @@ impl Yardstick {
         &self.held_out
     }
 
-    /// The energy distance of a set from the held-out one; NaN if the set holds one.
+    /// The energy distance of a set from the held-out one; NaN if the set contains a NaN.
     pub fn distance(&self, points: &[Point]) -> f64 {
         2.0 * mean_distance(&self.held_out, points) - self.within - mean_distance(points, points)
     }
 
-    /// The same in units of what a fresh set is expected to have.
+    /// The same, as a multiple of the mean distance of a fresh set.
     pub fn multiples(&self, points: &[Point]) -> f64 {
         self.distance(points) / self.mean
     }

@@ -1,4 +1,4 @@
-//! The little that this application needs of wgpu: a compiled shader, and a dispatch of it with everything bound.
+//! What this application needs of wgpu: a compiled shader, and a dispatch of it with everything bound.
 
 use tweedie::headless::{Gpu, HeadlessError};
 use tweedie::wgpu::{self, util::DeviceExt as _};
@@ -18,7 +18,7 @@ pub struct Dispatch {
 }
 
 impl Kernel {
-    /// Compiles the one entry point of a shader, with its `override` constants.
+    /// Compiles the only entry point of a shader, with its `override` constants.
     pub fn new(device: &wgpu::Device, label: &str, wgsl: &str, constants: &[(&str, f64)]) -> Self {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(label),
@@ -50,7 +50,7 @@ impl Kernel {
 }
 
 impl Dispatch {
-    /// Records it.
+    /// Records the dispatch.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline);
         pass.set_bind_group(0, &self.bindings, &[]);
@@ -58,7 +58,7 @@ impl Dispatch {
     }
 }
 
-/// A uniform buffer that holds these bytes and may be copied to.
+/// Creates a uniform buffer that holds these bytes and may be copied to.
 pub fn uniform(device: &wgpu::Device, label: &str, contents: &[u8]) -> wgpu::Buffer {
     let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
     device.create_buffer_init(&wgpu::util::BufferInitDescriptor { label: Some(label), contents, usage })

@@ -1,12 +1,12 @@
 //! A diffusion model from end to end on the GPU: tweedie around a small network that is written in plain WGSL.
 //!
-//! A multilayer perceptron learns three distributions on the plane (two moons, a swiss roll, a checkerboard), each with all
+//! A multilayer perceptron learns three distributions on the plane (two moons, a Swiss roll, a checkerboard), each with all
 //! three predictions (epsilon, x0, v), and draws samples with DDIM and DDPM. The energy distance of these samples from held-out
-//! data is held against the distance that fresh data of the same size have.
+//! data is compared with that of fresh data of the same size.
 //!
 //! ```text
 //! cargo run --example train_2d                    all nine trainings, and a picture: out/train_2d.svg
-//! cargo run --example train_2d -- --quick         some seconds: one short training, and all checks
+//! cargo run --example train_2d -- --quick         a few seconds: one short training, and all checks
 //!     --steps N     training steps                --out FILE    where the picture goes
 //! ```
 //!
@@ -15,9 +15,9 @@
 //!
 //! Exit code 0: all good, 1: a check failed or something went wrong, 2: bad usage, 3: no adapter.
 //!
-//! Places to look first: `training` is the loop with tweedie in it, `sampler` the way back from noise, `network` the
-//! application's own work. Every sum is made in a fixed order, so weights and samples
-//! are the same to the last bit in every run on a device; `check` holds the application to that.
+//! Where to look first: `training` is the loop with tweedie in it, `sampler` draws samples, `network` is the
+//! application's own work. Every sum is made in a fixed order, so weights and samples are the same to the last bit in every run on
+//! a device; `check` verifies that.
 
 mod adam;
 mod check;
@@ -52,18 +52,18 @@ const WIDTHS: [u32; 5] = [32, 64, 64, 64, network::TILE];
 const BATCH: Shape = Shape::new(256, 2);
 /// Generated points, and held-out ones.
 const SAMPLES: u32 = 2048;
-/// Fresh sets, to learn how far from the held-out set a perfect model would be.
+/// Fresh sets, which show how far from the held-out set a perfect model would be.
 const FRESH: u32 = 16;
 const PREDICTIONS: [Quantity; 3] = [Quantity::Epsilon, Quantity::X0, Quantity::V];
 const WAYS: [Way; 2] = [
     Way { name: "DDIM", solver: &FirstOrder::ddim(0.0), calls: 50 },
     Way { name: "DDPM", solver: &Ddpm::new(Variance::FixedSmall), calls: 100 },
 ];
-/// The most times as far from the held-out set as fresh data that samples may be. The trainings end at 1 to 3 and a
-/// Gaussian that has only the mean and the covariance right at 10 and more, so rounding on another device decides nothing.
+/// The largest allowed distance of samples from the held-out set, as a multiple of that of fresh data. Trained models reach 1 to 3,
+/// and a Gaussian with the right mean and covariance only 10 and more, so rounding on another device does not matter.
 const ALLOWED: f64 = 5.0;
 
-/// The device, and all that everything here works with.
+/// The device, and what all parts of the example share.
 #[derive(Debug)]
 pub struct Setup {
     gpu: Gpu,
@@ -117,7 +117,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(good)
 }
 
-/// Learns one data set with each prediction and prints how well. Returns a row of the picture, and whether all was good.
+/// Learns one data set with each prediction and prints the results. Returns a row of the picture, and whether all were good.
 async fn learn(
     setup: &Setup,
     trainer: &Trainer,
@@ -143,7 +143,7 @@ async fn learn(
     Ok((panels, good))
 }
 
-/// Prints what an energy distance of 0 looks like for this data set, and whether a poor model would be told from it.
+/// Prints how far a perfect model would be for this data set, and checks that a poor one is told apart from it.
 fn yardstick(data: Data) -> (Yardstick, bool) {
     let points = |key| data.points(key, SAMPLES as usize);
     let fresh: Vec<_> = (0..FRESH).map(|i| points(streams::next(streams::FRESH, i))).collect();

@@ -2,15 +2,15 @@
 //!
 //! **Theory.** With `a_0` the features of a sample and `W_l` the weights,
 //! ```text
-//! z_{l+1} = a_l W_l          a_l = silu(z_l), but the prediction is the last z itself
+//! z_{l+1} = a_l W_l          a_l = silu(z_l), except that the prediction is the last z itself
 //! dW_l    = a_l^T dz_{l+1}   dz_l = (dz_{l+1} W_l^T) * silu'(z_l)
 //! ```
-//! where `d` stands for the gradient of the loss. All three products are one kernel, `matmul.wgsl`, with other strides.
-//! There are no biases: one of the features is the constant 1, which does their work.
+//! where `d` means the gradient of the loss. All three products are one kernel, `matmul.wgsl`, with different strides.
+//! There are no biases: one of the features is the constant 1, which takes their place.
 //!
-//! **Practice.** [`Forward`] and [`Backward`] are made once for a batch and record into the caller's pass. Whatever turns the
-//! prediction into the gradient of a loss stands between the two. Widths and batches are multiples of [`TILE`]; a
-//! network of two outputs has a row of [`TILE`] of which the first two count, and the rest is the stride.
+//! **Practice.** [`Forward`] and [`Backward`] are made once for a batch and record into the caller's pass. Between the two comes
+//! whatever turns the prediction into the gradient of a loss. Widths and batches are multiples of [`TILE`]; a network with two
+//! outputs has rows of [`TILE`], of which the first two count.
 
 use crate::kernel::{Dispatch, Kernel, uniform, whole};
 use crate::streams;
@@ -20,16 +20,16 @@ use tweedie::gpu::NoiseKey;
 use tweedie::headless::Gpu;
 use tweedie::wgpu::{Buffer, BufferBinding, ComputePass};
 
-/// Rows and columns that an invocation of `matmul.wgsl` makes.
+/// Rows and columns that an invocation of `matmul.wgsl` computes.
 pub const TILE: u32 = 8;
-/// Features that `embed.wgsl` makes of a sample's position; the others are made of its timestep.
+/// Features that `embed.wgsl` makes from a sample's position; the others come from its timestep.
 pub const OF_POSITION: u32 = 14;
 /// Invocations of a workgroup in `matmul.wgsl` and `embed.wgsl`.
 const MATMUL_WORKGROUP: u32 = 32;
 const EMBED_WORKGROUP: u32 = 64;
 const BYTES: u64 = size_of::<f32>() as u64;
 
-/// Ends of `matmul.wgsl`, which take a finished sum.
+/// Variants of the end of `matmul.wgsl`, which receives a finished sum.
 const PLAIN: &str = include_str!("shaders/plain.wgsl");
 const SILU: &str = include_str!("shaders/silu.wgsl");
 pub const SILU_BACKWARD: &str = include_str!("shaders/silu_backward.wgsl");
@@ -51,7 +51,7 @@ pub struct Matrices {
 }
 
 impl Matrices {
-    /// Zeros.
+    /// Creates matrices of zeros.
     pub fn new(gpu: &Gpu, label: &str, widths: &[u32]) -> Self {
         let elements: u32 = widths.windows(2).map(|pair| pair[0] * pair[1]).sum();
         Self { widths: widths.to_vec(), buffer: gpu.buffer(label, u64::from(elements) * BYTES) }
@@ -61,7 +61,7 @@ impl Matrices {
         self.widths.len() - 1
     }
 
-    /// All elements.
+    /// The number of elements of all matrices.
     pub fn elements(&self) -> u32 {
         (self.buffer.size() / BYTES) as u32
     }
@@ -86,7 +86,7 @@ pub fn initial_weights(widths: &[u32], key: NoiseKey) -> Vec<f32> {
 }
 
 /// Features of each timestep for the network: sines and cosines of the log signal-to-noise ratio, stretched over half a
-/// turn, at the frequencies 0, 1/2, 1, ...; the cosine of frequency 0 is the constant that stands for biases.
+/// turn, at the frequencies 0, 1/2, 1, ...; the cosine of frequency 0 is the constant that takes the place of biases.
 pub fn embedding(schedule: &Schedule, width: u32) -> Vec<f32> {
     let lambda = schedule.lambda();
     let (most, least) = (lambda[0], lambda[lambda.len() - 1]);
@@ -136,7 +136,7 @@ fn matmul(gpu: &Gpu, finish: &str) -> Kernel {
     Kernel::new(&gpu.device, "matmul", &[MATMUL, finish].concat(), &[])
 }
 
-/// The buffers that a batch goes in by.
+/// The input buffers of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     /// The noisy samples, two numbers each.
@@ -158,7 +158,7 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// For this many samples.
+    /// Creates the dispatches for this many samples.
     pub fn new(gpu: &Gpu, weights: &Matrices, inputs: Inputs<'_>, batch: u32) -> Self {
         let widths = &weights.widths;
         let activations = tensors(gpu, "activation", widths, batch);
@@ -188,7 +188,7 @@ impl Forward {
         &self.activations[self.activations.len() - 1]
     }
 
-    /// Records the way from the inputs to the prediction.
+    /// Records the dispatches from the inputs to the prediction.
     pub fn record(&self, pass: &mut ComputePass<'_>) {
         self.dispatches.iter().for_each(|dispatch| dispatch.record(pass));
     }
@@ -198,20 +198,20 @@ impl Forward {
 #[derive(Debug)]
 pub struct Backward {
     dispatches: Vec<Dispatch>,
-    /// Input: the gradient of the loss with respect to the prediction; what lies beyond the outputs that count
-    /// stays 0.
+    /// Input: the gradient of the loss with respect to the prediction; beyond the outputs that count it stays 0.
     pub prediction: Buffer,
     /// Output: the gradient with respect to the weights.
     pub gradient: Matrices,
 }
 
 impl Backward {
-    /// For the batch of a forward pass, whose activations it reads.
+    /// Creates the backward pass of a forward pass, whose activations it reads.
     pub fn new(gpu: &Gpu, weights: &Matrices, forward: &Forward) -> Self {
         Self::through(gpu, weights, forward, SILU_BACKWARD)
     }
 
-    /// With this text for the way back through an activation: `check.rs` gives it a wrong one, to see that it notices.
+    /// As [`new`](Self::new), with this text for the way back through an activation: `check.rs` passes a wrong one, which must be
+    /// noticed.
     pub fn through(gpu: &Gpu, weights: &Matrices, forward: &Forward, slope: &str) -> Self {
         let (widths, batch) = (&weights.widths, forward.batch);
         let gradient = Matrices::new(gpu, "gradient", widths);
@@ -231,7 +231,7 @@ impl Backward {
         Self { dispatches, prediction: dz.remove(widths.len() - 2), gradient }
     }
 
-    /// Records the way back.
+    /// Records the backward pass.
     pub fn record(&self, pass: &mut ComputePass<'_>) {
         self.dispatches.iter().for_each(|dispatch| dispatch.record(pass));
     }

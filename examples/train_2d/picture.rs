@@ -14,7 +14,7 @@ const REACH: f64 = 2.3;
 pub struct Panel {
     /// The text below.
     pub text: String,
-    /// The points; what lies outside of the panel is not drawn.
+    /// The points; those outside of the panel are not drawn.
     pub points: Vec<Point>,
     /// A CSS colour.
     pub colour: &'static str,
@@ -38,7 +38,7 @@ pub fn svg(rows: &[Vec<Panel>]) -> String {
     svg + "</svg>\n"
 }
 
-/// One path of dots: a line of length 0 with round ends is a dot.
+/// Draws a panel, with one path for all dots: a line of length 0 with round ends is a dot.
 fn draw(panel: &Panel) -> String {
     let place = |x: f32| (f64::from(x) / REACH + 1.0) * SIDE / 2.0;
     let mut path = String::new();

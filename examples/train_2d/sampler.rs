@@ -21,14 +21,14 @@ use tweedie::math::{NoiseLevel, Spacing};
 use tweedie::wgpu::{Buffer, CommandEncoder, ComputePassDescriptor};
 use tweedie::{Quantity, Sampling, Shape, Tensor};
 
-/// A way from noise to samples.
+/// A method to get from noise to samples.
 #[derive(Clone, Copy)]
 pub struct Way {
-    /// For people.
+    /// Its name for display.
     pub name: &'static str,
     /// The solver that makes a step.
     pub solver: &'static dyn Solver,
-    /// Calls of the network: 1 to the timesteps of the schedule.
+    /// Calls of the network, from 1 to the number of timesteps of the schedule.
     pub calls: usize,
 }
 
@@ -42,7 +42,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// For this many two-dimensional samples, with whatever the weights are when they are made.
+    /// Creates a generator of this many two-dimensional samples. It uses the weights as they are when samples are drawn.
     pub fn new(setup: &Setup, weights: &Matrices, samples: u32) -> Self {
         let shape = Shape::new(samples, 2);
         let x = setup.gpu.buffer("samples", 4 * shape.total());
@@ -52,7 +52,7 @@ impl Generator {
         Self { shape, x, timestep, network }
     }
 
-    /// New samples of a network with this prediction: one submit, one readback.
+    /// Draws new samples from a network with this prediction: one submit, one readback.
     pub async fn sample(&self, setup: &Setup, prediction: Quantity, way: Way) -> Result<Vec<Point>, Box<dyn Error>> {
         let Setup { gpu, context, schedule, .. } = setup;
         let timesteps = Spacing::Trailing.timesteps(schedule.len(), way.calls)?;

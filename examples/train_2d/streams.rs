@@ -1,12 +1,12 @@
-//! Streams of random numbers: every use of random numbers has a stream of its own, so nothing shares a number with anything
-//! else, and a change in one place changes no other.
+//! Streams of random numbers: each use has a stream of its own, so no two uses share a number, and a change in one place does
+//! not affect another.
 
 use tweedie::gpu::NoiseKey;
 
 const SEED: u64 = 2015; // the year of Sohl-Dickstein et al., arXiv 1503.03585
 
 pub const TRAINING_SET: NoiseKey = NoiseKey::seed(SEED);
-/// The Gaussian that must not pass for the data.
+/// The Gaussian that must be told apart from the data.
 pub const CONTROL: NoiseKey = NoiseKey::seed(SEED).stream(1);
 pub const HELD_OUT: NoiseKey = NoiseKey::seed(SEED).stream(2);
 /// The first layer's; each layer has the next.

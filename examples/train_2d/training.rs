@@ -1,4 +1,4 @@
-//! The training loop: tweedie stands around the network, the application does the rest, and a submit holds many steps.
+//! The training loop: tweedie works around the network, the application does the rest, and one submit holds many steps.
 //!
 //! ```text
 //! copy      the next batch, Adam's constants of the step
@@ -28,12 +28,12 @@ use tweedie::{Quantity, Shape, Tensor, TimestepSource, Training, TrainingStep};
 const STEPS_PER_SUBMIT: u32 = 50;
 /// Batches of the training set; after the last, the first comes again.
 const BATCHES: u32 = 128;
-/// The weight of the loss: as an error of x0 it is the same whatever the network predicts, and what is left to compare is
-/// the prediction. Images take 5 (Hang et al. 2023, arXiv 2303.09556); points have no detail that noise hides early, and
-/// with 5 the samples end farther from the data.
+/// The weight of the loss. As an error of x0 it is the same whatever the network predicts, so only the predictions are compared.
+/// Images use 5 (Hang et al. 2023, arXiv 2303.09556); points have no detail that noise hides early, and with 5 the samples end up
+/// farther from the data.
 const WEIGHT: Weight = Weight::MinSnr { gamma: 20.0 };
 
-/// A network with all that its training needs on the device, for any data set and prediction.
+/// A network with everything on the device that its training needs, for any data set and prediction.
 #[derive(Debug)]
 pub struct Trainer {
     /// The weights, as the last training left them.
@@ -51,7 +51,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A training of `steps` steps, for a network of these widths and batches of this shape.
+    /// Creates a training of `steps` steps, for a network of these widths and batches of this shape.
     pub fn new(setup: &Setup, widths: &[u32], shape: Shape, steps: u32) -> Self {
         let Setup { gpu, embedding, .. } = setup;
         let bytes = 4 * shape.total();
@@ -95,7 +95,7 @@ impl Trainer {
             groups: None,
             x0: Tensor::f32(&self.x0),
             x_t: Tensor::f32(&self.x_t),
-            // Rows of TILE, of which as many count as a sample has elements.
+            // Rows of TILE numbers, of which the first ones are the elements of a sample.
             prediction: Tensor::f32(self.forward.prediction()).stride(TILE),
             gradient: Gradient::mean(Tensor::f32(&self.backward.prediction).stride(TILE)),
             losses: &self.losses,

@@ -1,4 +1,4 @@
-// Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1). What depends on the step alone comes from the host, in f64.
+// Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1). Numbers that depend only on the step come from the host, computed in f64.
 
 struct Step {
     rate: f32,          // learning rate / (1 - beta1^t)

@@ -1,5 +1,5 @@
-// What the network sees of a sample: its coordinates, their sines and cosines at three frequencies, without which a small
-// network is slow to learn sharp edges (Tancik et al. 2020, arXiv 2006.10739), and what the table says of its timestep.
+// The network's features of a sample: its coordinates, their sines and cosines at three frequencies, without which a small
+// network is slow to learn sharp edges (Tancik et al. 2020, arXiv 2006.10739), and the table's row of its timestep.
 
 @group(0) @binding(0) var<storage, read> x_t: array<vec2<f32>>;
 @group(0) @binding(1) var<storage, read> timesteps: array<u32>; // one a sample, or one for all

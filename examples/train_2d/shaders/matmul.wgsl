@@ -2,7 +2,7 @@
 //
 // An invocation keeps a tile of 8 x 8 elements in registers and reads 16 numbers for every 64 multiplications. Every sum is
 // made by one invocation in the order of k, so the result is the same to the last bit in every run.
-// What is done with a finished sum is the caller's `finish`, in a file that is appended to this one.
+// A finished sum is passed to `finish`, which is in a file that is appended to this one.
 
 struct Product {
     rows: u32,

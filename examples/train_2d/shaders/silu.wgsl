@@ -1,5 +1,5 @@
 
-// SiLU, z sigmoid(z) (Elfwing et al. 2017, arXiv 1702.03118), keeping z for the way back.
+// SiLU, z sigmoid(z) (Elfwing et al. 2017, arXiv 1702.03118), keeping z for the backward pass.
 @group(0) @binding(4) var<storage, read_write> before: array<f32>;
 
 fn finish(i: u32, sum: f32) {
