@@ -1,7 +1,7 @@
-//! Writes the tables of the README anew from the files in `results`, so that no figure in it is typed.
+//! Writes the tables of the README from the files in `results`, so that no figure in it is typed by hand.
 //!
-//! `cargo run --example figures`, after `shapes` and `side_by_side` have been run with `--out` there, and `digits train` with
-//! `--out` and `digits samples` with `--results`.
+//! Run `cargo run --example figures` after `shapes` and `side_by_side` with `--out` in that folder, `digits train` with `--out`
+//! and `digits samples` with `--results`.
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     Ok(std::fs::write(path, text)?)
 }
 
-/// The text with what stands between two markers replaced.
+/// The text with everything between two markers replaced.
 fn between(text: &str, name: &str, table: &str) -> anyhow::Result<String> {
     let [open, close] = [format!("<!-- {name}: written by `--example figures` -->\n"), format!("<!-- /{name} -->")];
     let (head, rest) = text.split_once(&open).with_context(|| format!("no marker {open}"))?;
@@ -40,7 +40,7 @@ fn percent(value: &Value) -> String {
     value.as_f64().map_or_else(|| "?".to_owned(), |share| format!("{:.1}%", 100.0 * share))
 }
 
-/// A small number in the notation of powers of ten.
+/// A small number in scientific notation.
 fn small(value: &Value) -> String {
     value.as_f64().map_or_else(|| "?".to_owned(), |number| format!("{number:.1e}"))
 }
@@ -67,7 +67,7 @@ fn shapes(report: &Value) -> String {
     let held_out = &report["held_out"];
     let (mean, most) = (number(&held_out[0], 4), number(&held_out[1], 4));
     let right = percent(&report["classifier"]);
-    let _ = writeln!(text, "| *held-out pictures, as many* | | | {mean}, at most {most} | {right} |");
+    let _ = writeln!(text, "| *as many other held-out pictures* | | | {mean}, at most {most} | {right} |");
     let (noise, right) = (number(&report["noise"], 4), percent(&report["noise_accuracy"]));
     let _ = writeln!(text, "| *noise of their mean and deviation* | | | {noise} | {right} |");
     for row in report["rows"].as_array().into_iter().flatten() {
@@ -131,7 +131,7 @@ fn digits(samples: &Value, course: &Value) -> String {
         word(&course["torch"]),
         word(&course["date"]),
     );
-    text += "| apart by, relative | in the first step | at most | in step |\n|---|---|---|---|\n";
+    text += "| relative difference of | in the first step | at most | in step |\n|---|---|---|---|\n";
     for (name, key) in [("loss", "losses"), ("norm of all gradients", "norms")] {
         let curves = &course[key];
         let (first, most) = (small(&curves["first_difference"]), small(&curves["largest_difference"]));

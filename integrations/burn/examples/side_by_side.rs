@@ -1,8 +1,8 @@
 //! The same training step around the same stand-in for a network, written with Burn's own operations and with tweedie: time,
-//! launches and memory, side by side in one run.
+//! launches and memory, measured in one run.
 //!
-//! The stand-in is one multiplication with a parameter for each channel, so that nearly all that is measured is what stands
-//! around a network. Each way has a device of its own, so that neither finds the other's memory.
+//! The stand-in is one multiplication by a parameter for each channel, so that nearly all of what is measured is the work around
+//! a network. Each way has a device of its own, so that neither reuses the other's memory.
 
 use anyhow::Context as _;
 use burn::tensor::wgpu::WgpuSetup;
@@ -21,7 +21,7 @@ use tweedie_burn::{Bridge, Goal, Training};
 /// Measures both.
 #[derive(Parser, Debug)]
 struct Arguments {
-    /// Steps that are measured, after a fifth as many that are not.
+    /// Steps that are measured, after a warm-up of a fifth as many.
     #[arg(long, default_value_t = 50)]
     steps: u32,
     /// A JSON file for the figures.
@@ -34,16 +34,16 @@ const WEIGHT: Weight = Weight::MinSnr { gamma: 5.0 };
 const SHAPES: [([usize; 4], DType); 3] =
     [([32, 1, 16, 16], DType::F32), ([64, 4, 64, 64], DType::F32), ([64, 4, 64, 64], DType::F16)];
 
-/// The measurements of a way.
+/// The measurements of one way, by Burn's operations or by tweedie.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 struct Figures {
     /// Time of a step, from its first operation until the device is done: the median.
     milliseconds: f64,
-    /// Kernels that Burn launched, a step.
+    /// Kernels that Burn launched, per step.
     burn_launches: f64,
-    /// Dispatches of tweedie's, a step.
+    /// Dispatches of tweedie, per step.
     tweedie_dispatches: f64,
-    /// MiB that Burn's pool has taken from the device in the end, the clean samples included.
+    /// MiB that Burn's pool has taken from the device at the end, the clean samples included.
     mebibytes: f64,
 }
 
@@ -115,7 +115,7 @@ trait Way {
     fn dispatches(&self) -> u64;
 }
 
-/// Median times of steps that take turns, and the counts of each.
+/// Measures the median times of steps that take turns, and the counts of each way.
 fn measure(steps: u32, ways: [&dyn Way; 2]) -> anyhow::Result<(Figures, Figures)> {
     let launches = Arc::new(Launches::default());
     let watching = LaunchObservation::new(launches.clone());

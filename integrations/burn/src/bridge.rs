@@ -11,9 +11,9 @@ use tweedie::{Context, wgpu};
 
 /// tweedie on the wgpu device that a Burn device computes on.
 ///
-/// Cheap to clone; clones share the compiled pipelines. [`Training`](crate::Training) and [`Sampling`](crate::Sampling) are
-/// made from one. For any other op of tweedie: [`lend`](Self::lend) its inputs, [`lend_out`](Self::lend_out)
-/// [`empty`](Self::empty) outputs, make the plan on [`context`](Self::context), and [`submit`](Self::submit) it.
+/// It is cheap to clone; clones share the compiled pipelines. [`Training`](crate::Training) and [`Sampling`](crate::Sampling) are
+/// made from one. For any other op of tweedie, [`lend`](Self::lend) the inputs, [`lend_out`](Self::lend_out)
+/// [`empty`](Self::empty) tensors for the outputs, make the plan on [`context`](Self::context), and [`submit`](Self::submit) it.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -38,7 +38,7 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// For a Burn device and the wgpu device and queue underneath: those that the application gave to
+    /// Creates a bridge for a Burn device and the wgpu device and queue underneath: those that the application gave to
     /// `Device::wgpu_options().setup(..)`, or those that `Device::wgpu_options().init_with_setup()` returned.
     #[must_use]
     pub fn new(device: &Device, setup: &WgpuSetup) -> Self {
@@ -56,7 +56,7 @@ impl Bridge {
         &self.device
     }
 
-    /// The context that plans are made on.
+    /// The context on which plans are made.
     #[must_use]
     pub const fn context(&self) -> &Context {
         &self.context
@@ -68,29 +68,29 @@ impl Bridge {
         &self.queue
     }
 
-    /// Number of dispatches that have been submitted.
+    /// The number of dispatches that have been submitted.
     #[must_use]
     pub fn dispatches(&self) -> u64 {
         self.dispatches.load(Ordering::Relaxed)
     }
 
-    /// A tensor's memory, to be read. `role` names the tensor in errors.
+    /// Lends a tensor's memory to be read. `role` names the tensor in errors.
     ///
     /// # Errors
-    /// [`Error`] for a tensor of another device, of elements that are not f32, f16 or bf16, and where Burn has none.
+    /// [`Error`] for a tensor of another device, for elements that are not f32, f16 or bf16, and if Burn has no memory for it.
     pub fn lend<const D: usize>(&self, role: &'static str, tensor: &Tensor<D>) -> Result<Lent, Error> {
         Lent::float(role, &self.device, tensor, Access::Read)
     }
 
-    /// A tensor's memory, to be written: one of [`empty`](Self::empty), or one that nobody else reads any more.
+    /// Lends a tensor's memory to be written: a tensor made by [`empty`](Self::empty), or one that is not read by anything else.
     ///
     /// # Errors
-    /// As [`lend`](Self::lend), and [`Error::Gaps`] for a tensor that does not lie row after row.
+    /// As [`lend`](Self::lend), and [`Error::Gaps`] for a tensor that is not contiguous.
     pub fn lend_out<const D: usize>(&self, role: &'static str, tensor: &Tensor<D>) -> Result<Lent, Error> {
         Lent::float(role, &self.device, tensor, Access::Written)
     }
 
-    /// The memory of 32-bit integers, to be read as timesteps: [`Lent::buffer`] and [`Lent::offset`].
+    /// Lends the memory of 32-bit integers to be read as timesteps: [`Lent::buffer`] and [`Lent::offset`].
     ///
     /// # Errors
     /// As [`lend`](Self::lend).
@@ -98,7 +98,7 @@ impl Bridge {
         Lent::words(role, &self.device, tensor, Access::Read)
     }
 
-    /// The memory of 32-bit integers, to be written.
+    /// Lends the memory of 32-bit integers to be written.
     ///
     /// # Errors
     /// As [`lend_out`](Self::lend_out).
@@ -106,7 +106,7 @@ impl Bridge {
         Lent::words(role, &self.device, tensor, Access::Written)
     }
 
-    /// A tensor for a result: its elements are whatever lay there.
+    /// Creates a tensor for a result. Its elements are not initialised.
     ///
     /// # Errors
     /// [`Error::Extent`] for a shape without elements, or with too many.
@@ -120,7 +120,7 @@ impl Bridge {
         Ok(Tensor::empty(shape, self.options(elements)))
     }
 
-    /// Integers for a result, one a sample.
+    /// Creates integers for a result, one per sample.
     pub(crate) fn empty_words(&self, batch: usize) -> Tensor<1, Int> {
         Tensor::empty([batch], self.options(DType::I32))
     }
@@ -129,8 +129,8 @@ impl Bridge {
         TensorCreationOptions::new(self.device.clone()).with_dtype(elements)
     }
 
-    /// Records into a compute pass and submits it on Burn's queue, behind all that the lent tensors depend on and before all
-    /// that Burn is asked for from now on. `dispatches` is how many there are, which is only counted.
+    /// Records into a compute pass and submits it on Burn's queue, after everything that the lent tensors depend on and before
+    /// everything that Burn is asked to compute from now on. `dispatches` is only added to the [count](Self::dispatches).
     ///
     /// # Errors
     /// The error of `record`; then nothing is submitted.

@@ -2,14 +2,14 @@
 //!
 //! A plan of tweedie is bound to its buffers, and Burn computes each step's tensors wherever its memory pool has room. Around a
 //! small network the pool hands out the same places again and again, and a few plans serve a whole run. Around a larger one
-//! most steps have places of their own: then a plan of the same op is moved to them, which costs its bind groups.
+//! most steps have places of their own: then a plan of the same op is moved to them, which costs new bind groups.
 
 use crate::Error;
 use std::sync::{Mutex, PoisonError};
 use tweedie::gpu::{Plan, PlanError};
 use tweedie::{Context, Shape, Storage, Tensor, wgpu};
 
-/// The number of places that are remembered, the latest used ones. A plan keeps the page of memory that it is bound to.
+/// The number of plans that are kept, those used last. A plan keeps the pages of memory to which it is bound.
 const CAPACITY: usize = 32;
 
 /// The place of a tensor: its role, its buffer, the bytes before it and the storage of its elements.
@@ -32,8 +32,8 @@ struct Inner {
 }
 
 impl Cache {
-    /// Lets `record` have the plan of these tensors: one that is bound to them already, one that is moved to them, or else
-    /// one that is made. Nobody else has it meanwhile: a noise key may be set and the recording submitted.
+    /// Calls `record` with a plan for these tensors: one that is bound to them already, one that is moved to them, or else
+    /// one that is made. The plan is not used elsewhere meanwhile, so a noise key may be set and the recording submitted.
     pub fn with<T>(
         &self,
         context: &Context,
@@ -63,7 +63,7 @@ impl Cache {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        // A panic while it was locked can have lost a plan, which is then made again.
+        // A panic while it was locked may have lost a plan, which is then made again.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -85,7 +85,7 @@ impl Inner {
         // The latest first: Burn's pages change slowly.
         let mut known = self.plans.iter().rev().filter(|(other, at, _)| *other == shape && alike(at));
         let moved = known.find_map(|(.., plan)| match plan.moved(context, &tensors) {
-            // Tensors that share a page otherwise than before need a plan of their own.
+            // Tensors that share pages in another way than before need a plan of their own.
             Err(PlanError::Moved { .. }) => None,
             moved => Some(moved),
         });

@@ -2,7 +2,7 @@
 
 use burn::tensor::DType;
 
-/// Nothing has been recorded where one of these is returned.
+/// The reason why an operation on Burn tensors cannot be made. Nothing has been recorded.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,10 +21,10 @@ pub enum Error {
     Backend {
         /// The tensor's role.
         tensor: &'static str,
-        /// Burn's words for it.
+        /// Burn's description of it.
         found: String,
     },
-    /// Elements that tweedie does not read.
+    /// Elements of a type that tweedie does not read.
     #[error("{tensor}: expected elements of {expected}, found {found:?}")]
     Elements {
         /// The tensor's role.
@@ -34,7 +34,7 @@ pub enum Error {
         /// The type that was found.
         found: DType,
     },
-    /// A tensor of another shape than the one beside it.
+    /// A tensor whose shape does not fit the others.
     #[error("{tensor}: expected the shape {expected:?}, found {found:?}")]
     Shape {
         /// The tensor's role.
@@ -44,16 +44,16 @@ pub enum Error {
         /// Its shape.
         found: Vec<usize>,
     },
-    /// More elements than a `u32` counts, or none.
-    #[error("{tensor}: expected 1 to 2^32 - 1 samples and as many elements of each, found the shape {found:?}")]
+    /// More samples or elements of a sample than a `u32` counts, or none.
+    #[error("{tensor}: expected 1 to 2^32 - 1 samples of 1 to 2^32 - 1 elements each, found the shape {found:?}")]
     Extent {
         /// The tensor's role.
         tensor: &'static str,
         /// Its shape.
         found: Vec<usize>,
     },
-    /// A tensor to be written that does not lie row after row.
-    #[error("{tensor}: expected a tensor that lies row after row, to be written in place, found one that does not")]
+    /// A tensor to be written that is not contiguous.
+    #[error("{tensor}: expected a contiguous tensor, to be written in place, found one that is not contiguous")]
     Gaps {
         /// The tensor's role.
         tensor: &'static str,
@@ -67,9 +67,9 @@ pub enum Error {
         reason: String,
     },
     /// A step after the sampler's last.
-    #[error("expected at most {calls} steps, found another")]
+    #[error("expected at most {calls} steps, one for each call of the sampler, found one more")]
     Finished {
-        /// Number of the sampler's network calls.
+        /// The number of the sampler's network calls.
         calls: usize,
     },
     /// An error of tweedie.

@@ -7,11 +7,11 @@ use burn_cubecl::cubecl::wgpu::{AutoCompiler, WgpuResource, WgpuServer};
 use burn_cubecl::tensor::CubeTensor;
 use tweedie::{Shape, Storage, wgpu};
 
-/// A Burn tensor's memory, held until it is dropped: keep it until what reads or writes the tensor is submitted.
+/// The memory of a Burn tensor, held until this is dropped: keep it until the work that reads or writes the tensor is submitted.
 ///
-/// Making one lets Burn record and submit all that the tensor depends on, so whatever is submitted to the same queue
-/// afterwards finds it computed. It costs no copy, except of a tensor that does not lie row after row, such as a transposed
-/// one, which Burn copies first.
+/// Making one lets Burn record and submit everything that the tensor depends on, so that it is computed before whatever is
+/// submitted to the same queue afterwards. There is no copy, unless the tensor is not contiguous, such as a transposed one, which
+/// Burn copies first.
 #[derive(Debug)]
 pub struct Lent {
     /// Keeps the memory from being handed out again, or moved.
@@ -25,32 +25,32 @@ pub struct Lent {
 /// The purpose of a loan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// To be read: a copy would do.
+    /// To be read: a copy is allowed.
     Read,
-    /// To be written: where it lies, or not at all.
+    /// To be written: in place, or not at all.
     Written,
 }
 
 impl Lent {
-    /// For plans of tweedie: the batch is the tensor's first dimension, whatever its others are.
+    /// The tensor for plans of tweedie. The batch is its first dimension, whatever the others are.
     #[must_use]
     pub const fn tensor(&self) -> tweedie::Tensor<'_> {
         tweedie::Tensor::new(&self.buffer, self.storage).at(self.offset)
     }
 
-    /// The samples, and the elements of each.
+    /// The number of samples, and of the elements of each.
     #[must_use]
     pub const fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// The buffer, which other tensors lie in too.
+    /// The buffer, which may hold other tensors too.
     #[must_use]
     pub const fn buffer(&self) -> &wgpu::Buffer {
         &self.buffer
     }
 
-    /// Bytes of the buffer before the tensor.
+    /// The bytes of the buffer before the tensor.
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.offset

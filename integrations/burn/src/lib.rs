@@ -1,7 +1,7 @@
 //! tweedie's ops on Burn tensors, on Burn's wgpu device and without a copy.
 //!
-//! Burn keeps its tensors in `wgpu::Buffer`s; tweedie records its kernels on whatever buffers it is given. So a Burn tensor is
-//! lent to tweedie where it lies ([`Lent`]), tweedie's passes go to Burn's own queue, and results are Burn tensors:
+//! Burn keeps its tensors in `wgpu::Buffer`s; tweedie records its kernels on whatever buffers it is given. So Burn's tensors are
+//! lent to tweedie in place ([`Lent`]), tweedie's passes go to Burn's own queue, and results are Burn tensors:
 //!
 //! - [`Bridge`]: tweedie on a Burn device, one that Burn made or one that the application made.
 //! - [`Training`]: timesteps, noise and noisy samples before the network, and a loss after it that is a node of Burn's
@@ -11,12 +11,11 @@
 //! # What happens in a call
 //!
 //! Burn queues operations, and fuses them if the feature `fusion` is on. Lending a tensor makes Burn record and submit what
-//! the tensor depends on; then tweedie's dispatches are submitted behind it, and whatever Burn computes of the results comes
-//! later on the same queue. Nothing waits for the GPU. An operation of tweedie's is thus a border that Burn does not fuse
-//! across.
+//! the tensor depends on; then tweedie's dispatches are submitted, and whatever Burn computes from the results follows on the
+//! same queue. Nothing waits for the GPU. Burn does not fuse across an operation of tweedie.
 //!
-//! Burn hands out parts of large pages, so a plan's tensors often share one buffer; tweedie's kernels take that as they take
-//! separate buffers. Plans are kept by place, for Burn hands out the same places in every step of a training.
+//! Burn hands out parts of large pages, so a plan's tensors often share one buffer, which tweedie's kernels support. Plans are
+//! kept by the places of their tensors, since Burn often hands out the same places in every step of a training.
 //!
 //! # Devices
 //!
@@ -31,9 +30,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! For a device that the application has, make the `WgpuSetup` of it, register it once with
+//! For a device of the application, make a `WgpuSetup` of it, register it once with
 //! `Device::wgpu_options().setup(setup.clone()).init()` and give both to [`Bridge::new`]. Burn replaces the device's callbacks
-//! for errors and loss: set the application's own afterwards.
+//! for errors and device loss: set the application's own afterwards.
 
 mod bridge;
 mod cache;

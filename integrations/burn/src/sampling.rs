@@ -11,18 +11,18 @@ use tweedie::{Guidance, GuidanceScale, Shape};
 /// Classifier-free guidance; see [`tweedie::Guidance`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guide {
-    /// `w` of every call, where `scales` is empty.
+    /// `w` of every call, if `scales` is empty.
     pub scale: f64,
-    /// `w` of each call, as many as the sampler has: a schedule of guidance.
+    /// `w` of each call, one for each of the sampler's calls: a guidance schedule.
     pub scales: Vec<f64>,
-    /// The prediction that `w` counts from.
+    /// The convention of `w`.
     pub counts: GuidanceScale,
-    /// Part of the way that the mixture is brought back to the conditional prediction's standard deviation, in `0..=1`.
+    /// The degree to which the mixture is rescaled to the conditional prediction's standard deviation, in `0..=1`.
     pub rescale: f64,
 }
 
 impl Guide {
-    /// `u + scale*(c - u)`, without rescaling.
+    /// Guidance by `u + scale*(c - u)`, without rescaling.
     #[must_use]
     pub const fn new(scale: f64) -> Self {
         Self { scale, scales: Vec::new(), counts: GuidanceScale::FromUnconditional, rescale: 0.0 }
@@ -55,14 +55,14 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// With this sampler.
+    /// Creates it for this sampler.
     #[must_use]
     pub fn new(bridge: &Bridge, sampler: Sampler) -> Self {
         Self { bridge: bridge.clone(), sampler, guide: None }
     }
 
-    /// With guidance: the network's output has twice the samples, first those with their condition, then the same ones
-    /// without. They are mixed where they lie.
+    /// Adds guidance: the network's output then has twice the samples, first those with their condition, then the same ones
+    /// without. They are read from this one tensor, without a copy.
     #[must_use]
     pub fn guided(self, guide: Guide) -> Self {
         Self { guide: Some(guide), ..self }
@@ -74,7 +74,7 @@ impl Sampling {
         &self.sampler
     }
 
-    /// Begins with noise of this key, whose first sample is that of the batch.
+    /// Begins a run with the noise of this key. `shape` is that of the samples, the batch first.
     ///
     /// # Errors
     /// [`Error`] for a shape without elements and for elements other than f32, f16 and bf16.
@@ -111,7 +111,7 @@ pub struct Run<'a, const D: usize> {
 }
 
 impl<const D: usize> Run<'_, D> {
-    /// The next call of the network; none when the samples are done.
+    /// The next call of the network; `None` when the samples are done.
     #[must_use]
     pub fn call(&self) -> Option<&Call> {
         self.sampling.sampler.calls().get(self.next)
@@ -123,11 +123,12 @@ impl<const D: usize> Run<'_, D> {
         self.input.as_ref().unwrap_or(&self.x).clone()
     }
 
-    /// Takes the step of the call with the network's output, in one dispatch: a new tensor, the old one is left as it is.
+    /// Makes the step of the current call from the network's output, in one dispatch (more with rescaled guidance or a threshold).
+    /// The result is a new tensor; the old one is left unchanged.
     ///
     /// # Errors
-    /// [`Error::Shape`] for an output of another shape, [`Error::Finished`] after the last step, and what else [`Error`] says
-    /// of tensors.
+    /// [`Error::Shape`] for an output of another shape, [`Error::Finished`] after the last step, and the other errors of a tensor
+    /// that cannot be lent.
     pub fn step(&mut self, prediction: Tensor<D>) -> Result<(), Error> {
         let Self { sampling, key, next, x, input, memory, plans } = self;
         let Sampling { bridge, sampler, guide } = *sampling;
@@ -167,12 +168,12 @@ impl<const D: usize> Run<'_, D> {
                 |plan| bridge.submit(plan.dispatches(), |pass| plan.record(pass, call)),
             )
         };
-        // A loop that looks back remembers in a tensor of its own, which every plan is given.
+        // A loop that looks back has a tensor for its memory, which every plan is given.
         if memory.is_none() && sampler.depth() > 0 {
             *memory = Some(remembered(bridge, sampler, from.shape(), x.dtype())?);
         }
         match step(memory) {
-            // 16-bit samples that are no whole lanes remember in f32.
+            // The memory of 16-bit samples that are not whole lanes is f32.
             Err(Error::Tweedie(tweedie::Error::Plan(PlanError::Memory { .. }))) => {
                 *memory = Some(remembered(bridge, sampler, from.shape(), DType::F32)?);
                 step(memory)?;
@@ -183,7 +184,7 @@ impl<const D: usize> Run<'_, D> {
         Ok(())
     }
 
-    /// The samples as they are now.
+    /// Ends the run and returns the samples as they are now.
     #[must_use]
     pub fn finish(self) -> Tensor<D> {
         self.x

@@ -3,9 +3,9 @@
 //! **Theory.** See [`tweedie::TrainingStep`]. The target is formed in registers and the noise is drawn twice, so neither
 //! exists as a tensor: the loss reads the prediction and the clean sample, and writes the gradient in the same pass.
 //!
-//! **Practice.** The loss is a node of Burn's graph whose backward step multiplies the gradient that is there already with
-//! the one that arrives, over the number of samples. That gradient is f32 whatever the prediction is, and rounded after the
-//! multiplication: a loss that is scaled up for f16 loses nothing on the way.
+//! **Practice.** The loss is a node of Burn's graph. Its backward step multiplies the gradient, which has been computed already, by
+//! the incoming one divided by the number of samples. That gradient is f32 whatever the prediction is, and rounded after the
+//! multiplication, so a loss that is scaled up for f16 loses nothing on the way.
 
 use crate::cache::Cache;
 use crate::lent::Lent;
@@ -26,21 +26,21 @@ use tweedie::{Quantity, Schedule};
 /// The aim of a training, and its timesteps.
 #[derive(Clone, Debug)]
 pub struct Goal {
-    /// The quantity that the network predicts, the one that the loss is on, and the weight.
+    /// The quantity that the network predicts, the one that the loss measures, and the weight.
     pub objective: Objective,
-    /// The loss of an error.
+    /// The loss as a function of the error.
     pub penalty: Penalty,
     /// The distribution of timesteps.
     pub density: TimestepDensity,
-    /// For a stratified draw, the samples of the whole batch, those of all devices together.
+    /// For a stratified draw, the number of samples in the whole batch, over all devices.
     pub stratified: Option<u32>,
 }
 
 impl Goal {
-    /// The mean squared error at timesteps that are all as likely, drawn one by one; other fields may be set afterwards.
+    /// Creates the goal of a mean squared error at equally likely timesteps, drawn independently; change its fields for others.
     ///
     /// # Errors
-    /// A schedule of no timesteps, or of more than can be drawn from.
+    /// [`Error::Tweedie`] for 0 timesteps, or more than can be drawn from.
     pub fn new(objective: Objective, timesteps: usize) -> Result<Self, Error> {
         let density = TimestepDensity::uniform(timesteps).map_err(tweedie::Error::from)?;
         Ok(Self { objective, penalty: Penalty::MSE, density, stratified: None })
@@ -52,20 +52,20 @@ impl Goal {
 pub struct Noisy<const D: usize> {
     /// The clean samples.
     pub x0: Tensor<D>,
-    /// The timestep of each.
+    /// The timestep of each sample.
     pub t: Tensor<1, Int>,
     /// The noisy samples, which the network is given.
     pub x_t: Tensor<D>,
-    /// The key that the noise was drawn with, and is drawn with again for the loss.
+    /// The key with which the noise was drawn, and is drawn again for the loss.
     pub key: NoiseKey,
 }
 
 /// The loss of a batch, in f32.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// Their mean: `backward()` starts here.
+    /// The mean over the samples, on which `backward()` is called.
     pub mean: Tensor<1>,
-    /// The loss of each sample, for logs and for importance sampling; not a part of the graph.
+    /// The loss of each sample, for logs and for importance sampling; not part of the graph.
     pub samples: Tensor<1>,
 }
 
@@ -82,11 +82,11 @@ pub struct Training {
 }
 
 impl Training {
-    /// For a schedule and a goal.
+    /// Creates the ops for a schedule and a goal.
     ///
     /// # Errors
-    /// The objective has no value or no finite weight at a timestep that may be drawn, or the distribution is over
-    /// another number of timesteps than the schedule's.
+    /// [`Error::Tweedie`] if the objective has no value or no finite weight at a timestep that may be drawn, or if the distribution
+    /// is over another number of timesteps than the schedule's.
     pub fn new(bridge: &Bridge, schedule: &Schedule, goal: Goal) -> Result<Self, Error> {
         let table = schedule.loss_where_defined(&goal.objective, LossInputs::CleanAndNoise)?;
         let (expected, found) = (schedule.len(), goal.density.len());
@@ -107,7 +107,7 @@ impl Training {
         })
     }
 
-    /// The goal that it was made for.
+    /// The goal of the training.
     #[must_use]
     pub const fn goal(&self) -> &Goal {
         &self.goal
@@ -124,13 +124,13 @@ impl Training {
         Ok(())
     }
 
-    /// Draws a timestep for each sample, and noise, and mixes: `x_t = alpha x0 + sigma epsilon`.
+    /// Draws a timestep and noise for each sample, and mixes: `x_t = alpha x0 + sigma epsilon`.
     ///
-    /// All of it depends on the key and a sample's global index alone: a device that has samples 100 to 199 of a batch says
-    /// `key.first_sample(100)` and draws what a single device would for them.
+    /// All of this depends on the key and a sample's global index alone: a device that has samples 100 to 199 of a batch uses
+    /// `key.first_sample(100)`, and draws what a single device would draw for them.
     ///
     /// # Errors
-    /// [`Error`] for tensors of another device or kind of element.
+    /// [`Error`] for tensors of another device or type of element.
     pub fn noise<const D: usize>(&self, x0: Tensor<D>, key: NoiseKey) -> Result<Noisy<D>, Error> {
         let clean = self.bridge.lend("x0", &x0)?;
         let t = self.bridge.empty_words(x0.dims()[0]);
@@ -156,8 +156,8 @@ impl Training {
         self.noise_at(x0, t, key)
     }
 
-    /// As [`noise`](Self::noise), at timesteps that are given: i32 or u32, one a sample. A sample whose timestep is none of
-    /// the schedule's becomes NaN.
+    /// As [`noise`](Self::noise), at given timesteps: i32 or u32, one per sample. A sample whose timestep is not in the schedule
+    /// becomes NaN.
     ///
     /// # Errors
     /// As [`noise`](Self::noise).
@@ -166,10 +166,11 @@ impl Training {
         Ok(Noisy { x0, t, x_t, key })
     }
 
-    /// The noisy samples and the target too, in the same pass over the clean ones: for a loss of one's own.
+    /// Returns the noisy samples and the quantity that the network predicts, in one pass over the clean samples: for a loss of your
+    /// own. Shapes are those of `x0`.
     ///
     /// # Errors
-    /// As [`noise`](Self::noise), and for a target that does not exist at some timestep of the schedule.
+    /// As [`noise`](Self::noise), and for a quantity that does not exist at some timestep of the schedule.
     pub fn noise_and_target<const D: usize>(
         &self,
         x0: &Tensor<D>,
@@ -220,11 +221,11 @@ impl Training {
         Ok((x_t, second))
     }
 
-    /// The loss of a prediction. Where the prediction is tracked by Burn's autodiff, so is the mean, and its gradient with
+    /// Computes the loss of a prediction. If the prediction is tracked by Burn's autodiff, so is the mean, and its gradient with
     /// respect to the prediction is computed in the same pass.
     ///
     /// # Errors
-    /// [`Error`] for a prediction of another shape, device or kind of element; [`Error::Backend`] for a device with gradient
+    /// [`Error`] for a prediction of another shape, device or type of element; [`Error::Backend`] for a device with gradient
     /// checkpointing.
     pub fn loss<const D: usize>(&self, noisy: &Noisy<D>, prediction: Tensor<D>) -> Result<Losses, Error> {
         let (expected, found) = (noisy.x0.dims(), prediction.dims());
@@ -249,7 +250,7 @@ impl Training {
         Ok(Losses { mean: Tensor::from_primitive::<Autodiff<Wgpu>>(mean), samples })
     }
 
-    /// The losses, and the gradient of their sum if it is `wanted`: so they do not depend on how many samples there are.
+    /// The losses and, if it is `wanted`, the gradient of their sum, which does not depend on the number of samples.
     fn measure<const D: usize>(
         &self,
         noisy: &Noisy<D>,
@@ -259,7 +260,7 @@ impl Training {
         let dims = prediction.dims();
         let samples: Tensor<1> = self.bridge.empty("losses", [dims[0]], DType::F32)?;
         let mean: Tensor<1> = self.bridge.empty("mean", [1], DType::F32)?;
-        // Without a gradient, the prediction stands for it: it is not looked at.
+        // Without a gradient, the prediction takes its place and is not used.
         let slope = if wanted { self.bridge.empty("gradient", dims, DType::F32)? } else { prediction.clone() };
         let clean = self.bridge.lend("x0", &noisy.x0)?;
         let given = self.bridge.lend("prediction", prediction)?;
@@ -307,13 +308,13 @@ impl Training {
         Ok(words)
     }
 
-    /// The number of plans that have been made, of all that were recorded; see the README.
+    /// The number of plans that have been made; see "What to know" in the README.
     #[must_use]
     pub fn plans_made(&self) -> u64 {
         self.counts()[0]
     }
 
-    /// The number of plans that were moved to other tensors instead.
+    /// The number of times that a plan was moved to other tensors instead.
     #[must_use]
     pub fn plans_moved(&self) -> u64 {
         self.counts()[1]
@@ -334,7 +335,7 @@ fn per_sample(words: &Lent) -> Timesteps<'_> {
 struct LossBackward;
 
 impl Backward<Wgpu, 1> for LossBackward {
-    /// The gradient of the sum of the losses, and the elements of the prediction.
+    /// The gradient of the sum of the losses, and the type of the prediction's elements.
     type State = (FloatTensor<Wgpu>, DType);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {

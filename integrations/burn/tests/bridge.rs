@@ -1,4 +1,4 @@
-//! Burn's tensors in tweedie's hands.
+//! Burn's tensors lent to tweedie.
 
 use crate::harness::{ELEMENTS, Harness, download, upload, upload_words, values};
 use burn::tensor::{DType, Int, Tensor};
@@ -13,7 +13,7 @@ pub const TESTS: &[crate::Test] = &[
     ("bridge::what_does_not_fit_is_an_error", what_does_not_fit_is_an_error),
 ];
 
-/// tweedie writes where Burn reads: no copy lies between.
+/// tweedie writes to the memory that Burn reads, without a copy.
 fn a_lent_tensor_is_the_memory_that_burn_reads(harness: &Harness) {
     let key = NoiseKey::seed(5);
     for (name, bridge) in &harness.bridges {
@@ -32,7 +32,7 @@ fn a_lent_tensor_is_the_memory_that_burn_reads(harness: &Harness) {
     }
 }
 
-/// The case that the all-writable kernels are for is the usual one here.
+/// Tensors that share a buffer, which need kernels with all of it writable, are the usual case here.
 fn small_tensors_share_a_page(harness: &Harness) {
     for (name, bridge) in &harness.bridges {
         let tensors: Vec<Tensor<2>> =
@@ -46,7 +46,7 @@ fn small_tensors_share_a_page(harness: &Harness) {
     }
 }
 
-/// A tensor that Burn has not computed yet, one that does not lie row after row, and one that begins within another.
+/// A tensor that Burn has not computed yet, one that is not contiguous, and one that begins within another.
 fn what_burn_has_queued_comes_first(harness: &Harness) {
     for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
@@ -56,7 +56,7 @@ fn what_burn_has_queued_comes_first(harness: &Harness) {
                 let [x_t, _] = one_step(bridge).noise_and_target(tensor, &zeros(bridge, tensor), KEY).expect("x_t");
                 (download(&x_t), download(tensor))
             };
-            // At the first timestep of this schedule there is no noise at all: out is in.
+            // The only timestep of this schedule has no noise, so the output equals the input.
             let queued = plain.clone().mul_scalar(2.0).add_scalar(1.0);
             let turned = plain.clone().swap_dims(1, 2);
             let part = plain.clone().slice([2..5, 0..4, 0..8]);

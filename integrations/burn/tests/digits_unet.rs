@@ -44,12 +44,12 @@ const STEPS: &[u8] = include_bytes!("../examples/digits/steps.safetensors");
 
 /// Half the distance of neighbouring numbers in f16, in which the layers were recorded, relative to the number.
 const ROUNDING: f64 = 1.0 / 2048.0;
-/// Allowed error beside that, relative to the root mean square of a layer: that of `apps/digits` from the same record, sums of some
-/// thousand products in f32 through up to 24 convolutions.
+/// Allowed error in addition, relative to the root mean square of a layer: that of `apps/digits` from the same record, for sums of
+/// some thousand products in f32 through up to 24 convolutions.
 const TOLERANCE: f64 = 2e-5;
-/// Allowed difference of a pixel, of -1 to 1, from WGSL: that of `integrations/onnx`. Predictions of the two differ by some 1e-6,
-/// each call sees what the last one left, and guidance of 2 adds three times the difference of a prediction. Both begin with the
-/// same noise.
+/// Allowed difference of a pixel in -1..1 from WGSL: that of `integrations/onnx`. The predictions of the two differ by some 1e-6,
+/// differences are carried on from call to call, and guidance of 2 adds three times the difference of a prediction. Both begin with
+/// the same noise.
 const PIXEL: f64 = 1e-4;
 /// The same for a prediction of epsilon. The clean sample is x less sigma times the prediction, over an alpha that is 5e-5 at the
 /// last timestep: there the difference of predictions is multiplied by 2e4, before x0 is clipped.
@@ -117,7 +117,7 @@ fn every_layer(harness: &Harness) {
     }
 }
 
-/// A file with all numbers of a parameter multiplied by a factor.
+/// The file with all numbers of a parameter multiplied by a factor.
 fn scaled(file: &[u8], name: &str, factor: f32) -> Vec<u8> {
     let view = SafeTensors::deserialize(file).expect("weights").tensor(name).expect("a parameter");
     let (length, begin) = (view.data().len(), view.data().as_ptr() as usize - file.as_ptr() as usize);
@@ -129,7 +129,7 @@ fn scaled(file: &[u8], name: &str, factor: f32) -> Vec<u8> {
     changed
 }
 
-/// A layer or the prediction must be seen to differ, for parameters of each kind.
+/// A wrong parameter must show in the prediction, for parameters of each kind.
 fn a_wrong_weight(harness: &Harness) {
     let [(_, bridge), _] = &harness.bridges;
     for name in ["time1.weight", "classes.weight", "down1.norm1.bias", "middle1.embed.weight", "up2.skip.weight"] {
@@ -176,7 +176,7 @@ const FIRST: f64 = 1e-5;
 /// is rounding alone takes a whole step either way.
 const LATER: f64 = 1e-4;
 
-/// The relative differences of losses and norms, step by step.
+/// The relative differences of loss and norm from PyTorch's at each step.
 fn course(bridge: &Bridge, file: &[u8], batches: &Batches, seed: u64) -> Vec<[f64; 2]> {
     let mut run = Run::new(bridge, file, seed).expect("a run");
     let step = |step| {

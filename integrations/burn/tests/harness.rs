@@ -24,19 +24,19 @@ impl Harness {
         Ok(Self { adapter, bridges: [("Burn's device", own), ("the application's device", host)], complaints })
     }
 
-    /// A device of the application's own beside the others.
+    /// Opens one more device of the application's own.
     pub fn another(&self) -> Bridge {
         bridge(pollster::block_on(host()).expect("one more device"), &self.complaints)
     }
 
-    /// Nothing that wgpu validates was wrong.
+    /// Fails if wgpu has reported a validation error.
     pub fn check(&self) {
         let complaints = std::mem::take(&mut *self.complaints.lock().expect("complaints"));
         assert!(complaints.is_empty(), "{complaints:?}");
     }
 }
 
-/// Burn first, for it replaces the device's callbacks; then ours.
+/// Sets the callback after Burn, which replaces the device's callbacks.
 fn bridge((device, setup): (Device, WgpuSetup), complaints: &Arc<Mutex<Vec<String>>>) -> Bridge {
     let complaints = Arc::clone(complaints);
     setup.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -52,7 +52,7 @@ async fn host() -> Result<(Device, WgpuSetup), String> {
     let adapter = instance.request_adapter(&options).await.map_err(|error| error.to_string())?;
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("the application's"),
-        // Burn looks at what the adapter has.
+        // Burn looks at the features of the adapter.
         required_features: adapter.features() - wgpu::Features::all_experimental_mask(),
         required_limits: adapter.limits(),
         ..Default::default()
@@ -64,10 +64,10 @@ async fn host() -> Result<(Device, WgpuSetup), String> {
     Ok((device, setup))
 }
 
-/// The elements that are tested.
+/// The types of elements that are tested.
 pub const ELEMENTS: [(DType, Storage); 2] = [(DType::F32, Storage::F32), (DType::F16, Storage::F16)];
 
-/// Data that repeats, about normal in size, as the storage holds it.
+/// Reproducible data of normal distribution, as the storage holds it.
 pub fn values(seed: u64, count: usize, storage: Storage) -> Vec<f64> {
     tweedie::NoiseKey::normals(seed, 99, 0, count).into_iter().map(|x| storage.round(x)).collect()
 }

@@ -1,4 +1,4 @@
-//! Samplers on Burn tensors against their f64 twins, call by call.
+//! Samplers on Burn tensors against their f64 references, call by call.
 
 use crate::harness::{ELEMENTS, Harness, compare, download};
 use burn::tensor::Tensor;
@@ -50,7 +50,7 @@ fn scheduled() -> Guide {
     Guide { scales: vec![1.0, 1.5, 4.0, 3.0, 2.0, 0.0], ..Guide::new(2.5) }
 }
 
-/// Each step is held against its row in f64, from the tensors that Burn has before and after it.
+/// Each step is compared with its row in f64, from Burn's tensors before and after it.
 fn every_call_is_its_twin(harness: &Harness) {
     for (name, bridge) in &harness.bridges {
         for (dtype, storage) in ELEMENTS {
@@ -88,7 +88,7 @@ fn every_call_is_its_twin(harness: &Harness) {
                             history.rotate_right(1);
                             history[0] = clean.into_iter().map(|x| storage.round(x)).collect();
                         }
-                        // In 16 bits a remembered sample may round to its other neighbour than the twin's.
+                        // In 16 bits a remembered sample may round to the other neighbour than in the reference.
                         let allowed =
                             if storage == tweedie::Storage::F32 { Step::ROUNDINGS } else { 2.0 * Step::ROUNDINGS };
                         assert!(worst < allowed, "{what}: {worst}");

@@ -1,4 +1,4 @@
-//! The training of the example: that it learns, and that it goes on where it was stopped.
+//! The training of the example: it resumes where it was stopped.
 
 #[path = "../examples/shapes/pictures.rs"]
 mod pictures;
@@ -37,7 +37,7 @@ fn a_training_goes_on_where_it_stopped(harness: &Harness) {
     assert_eq!(second.step, 3);
     assert_eq!(losses(&mut second, 3), expected[3..]);
 
-    // The checkpoint matters: the same steps from the network's first parameters lose otherwise.
+    // The checkpoint matters: from the network's initial parameters, the same steps have other losses.
     let mut forgetful = run();
     forgetful.step = 3;
     assert_ne!(losses(&mut forgetful, 3), expected[3..]);

@@ -1,4 +1,4 @@
-//! Noise, targets and losses against their f64 twins, and the loss as a node of Burn's graph against Burn's own operations.
+//! Noise, targets and losses against their f64 references, and the loss as a node of Burn's graph against Burn's own operations.
 
 use crate::harness::{ELEMENTS, Harness, compare, download, download_words, upload, upload_words, values};
 use burn::tensor::{DType, Tensor};
@@ -177,7 +177,7 @@ fn in_burn(training: &Training, noisy: &Noisy<3>, prediction: Tensor<3>) -> Tens
     ((prediction - target.autodiff()).square() * weights).mean()
 }
 
-/// The elements of an f16 gradient of a mean are too small for f16 before the loss is scaled up, not after.
+/// The elements of the gradient of a mean are too small for f16, unless the loss is scaled up.
 fn a_scaled_loss_keeps_small_gradients(harness: &Harness) {
     const SCALE: f64 = 65536.0;
     for (name, bridge) in &harness.bridges {
@@ -198,7 +198,7 @@ fn a_scaled_loss_keeps_small_gradients(harness: &Harness) {
         for (found, exact) in found.iter().zip(&exact) {
             assert!((found - exact).abs() <= allowed(*exact), "{name}: {found:e}, expected {exact:e}");
         }
-        // What scaling is for: without it, most are off in f16.
+        // Without scaling, most elements are off in f16.
         let unscaled = gradient(near, 1.0).into_iter().map(|x| SCALE as f32 * x);
         let lost = unscaled.zip(&exact).filter(|(found, exact)| (found - *exact).abs() > allowed(**exact)).count();
         assert!(lost > exact.len() / 2, "{name}: {lost} of {}", exact.len());
@@ -223,7 +223,7 @@ fn a_few_plans_serve_a_long_run(harness: &Harness) {
         assert_eq!(made[ROUNDS as usize / 2], made[ROUNDS as usize - 1], "{name}: {made:?}");
     }
     let [(_, own), _] = &harness.bridges;
-    // A timestep that is none of the schedule's makes a sample NaN, as it does without Burn.
+    // A timestep that is not in the schedule makes a sample NaN, as it does without Burn.
     let training = training(own, Quantity::V);
     let x0 = upload(own, &[1.0, 1.0], [2, 1], DType::F32);
     let noisy = training.noise_at(x0, upload_words(own, &[0, STEPS as u32]), KEY).expect("noise");
@@ -231,7 +231,7 @@ fn a_few_plans_serve_a_long_run(harness: &Harness) {
     assert!(found[0].is_finite() && found[1].is_nan(), "{found:?}");
 }
 
-/// Tensors that stay alive leave their places to nobody: plans are moved to new ones, and write what plans made there do.
+/// Tensors that stay alive keep their places: plans are moved to new ones, and write what plans made there would write.
 fn plans_move_where_places_are_new(harness: &Harness) {
     const ROUNDS: u32 = 20;
     for (name, bridge) in &harness.bridges {

@@ -1,4 +1,4 @@
-//! The batches of a run in PyTorch and its course, as `continue.py` beside this file writes them.
+//! The batches, losses and norms of a run in PyTorch, as written by `continue.py` in this folder.
 
 use anyhow::{Context as _, Result, ensure};
 use bytemuck::{Pod, pod_collect_to_vec};
@@ -8,12 +8,12 @@ use safetensors::{Dtype, SafeTensors};
 /// The norm of all gradients above which `train.py` scales them down; the training in Burn does not.
 const LIMIT: f32 = 1.0;
 
-/// The inputs of each step of a training, and its course.
+/// The inputs of each step of a training, and its losses and norms.
 #[derive(Clone, Debug)]
 pub struct Batches {
     /// Pictures of a step.
     pub size: usize,
-    /// The seed of the noise; a step is a stream of it.
+    /// The seed of the noise; each step has a stream of it.
     pub seed: u64,
     /// Clean pictures, all steps in one.
     x0: Vec<f32>,
@@ -31,7 +31,7 @@ pub struct Batches {
     pub seconds: f64,
 }
 
-/// One step's.
+/// The inputs of one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     pub x0: &'a [f32],
@@ -42,7 +42,7 @@ pub struct Batch<'a> {
 }
 
 impl Batches {
-    /// Reads a file of `continue.py`.
+    /// Reads a file written by `continue.py`.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes)?;
         let (_, header) = SafeTensors::read_metadata(bytes)?;
@@ -69,7 +69,7 @@ impl Batches {
         })
     }
 
-    /// Number of steps.
+    /// The number of steps.
     pub const fn steps(&self) -> usize {
         self.rates.len()
     }

@@ -1,12 +1,12 @@
-"""Continues the network for v in PyTorch, on noise that tweedie drew, and writes down what each step was given and came to.
+"""Trains the network for v further in PyTorch, with noise that tweedie drew, and writes the inputs and results of each step.
 
     cargo burn digits noise noise.safetensors --steps 100 --batch 16
     python continue.py --data digits.safetensors --noise noise.safetensors --out batches.safetensors
     cargo burn digits train batches.safetensors
 
-The network, its batches of pictures, labels and timesteps and the settings of Adam are those of train.py in examples/digits of the
-repository, whose steps it counts on from; the rate rises from zero again, for Adam's moments begin at zero. Needs torch, numpy and
-safetensors.
+The network, its batches of pictures, labels and timesteps, and the settings of Adam are those of train.py in examples/digits of the
+repository, whose count of steps it continues. The learning rate rises from zero again, since Adam's moments begin at zero. Needs
+torch, numpy and safetensors.
 """
 
 import argparse

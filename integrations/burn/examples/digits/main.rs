@@ -1,12 +1,12 @@
 //! The U-Net of the digits in Burn, with the weights of `apps/digits`.
 //!
 //! ```text
-//! cargo burn digits samples                                      the same digits by Burn and by WGSL: how far they are apart
+//! cargo burn digits samples                                      the same digits by Burn and by WGSL: how far apart they are
 //! cargo burn digits noise noise.safetensors --steps 100          noise for a training in PyTorch
-//! cargo burn digits train batches.safetensors                    the same training in Burn: curves beside those of PyTorch
+//! cargo burn digits train batches.safetensors                    the same training in Burn: its curves and those of PyTorch
 //! ```
 //!
-//! `continue.py` beside this file trains in PyTorch between the last two.
+//! Between the last two, `continue.py` in this folder trains in PyTorch.
 
 mod batches;
 mod report;
@@ -42,7 +42,7 @@ const WEIGHTS: [&[u8]; 3] = [
 /// The digits in Burn.
 #[derive(Parser, Debug)]
 struct Arguments {
-    /// Only names the device; exits with 3 if there is none.
+    /// Prints the device and exits, with code 3 if there is none.
     #[arg(long)]
     adapter: bool,
     #[command(subcommand)]
@@ -51,7 +51,7 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Job {
-    /// Writes a digit of each class by Burn and by WGSL, for each of the three networks, and prints the largest difference.
+    /// Generates a digit of each class by Burn and by WGSL, for each of the three networks, and prints the largest difference.
     Samples {
         /// Calls of DPM-Solver++ 2M.
         #[arg(long, default_value_t = 10)]
@@ -59,11 +59,11 @@ enum Job {
         /// The scale of classifier-free guidance.
         #[arg(long, default_value_t = 2.0)]
         guidance: f64,
-        /// A file for the numbers.
+        /// A JSON file for the results.
         #[arg(long)]
         results: Option<PathBuf>,
     },
-    /// Writes the noise of a training: `[steps, batch, 1, 32, 32]` in f32. A step is a stream of the seed.
+    /// Writes the noise of a training: `[steps, batch, 1, 32, 32]` in f32. Each step has a stream of the seed.
     Noise {
         output: PathBuf,
         #[arg(long, default_value_t = 100)]
@@ -76,7 +76,7 @@ enum Job {
     /// Trains the network for v on the batches of a run in PyTorch, with tweedie's noise and loss.
     Train {
         batches: PathBuf,
-        /// The folder of the report and its drawing.
+        /// The folder for the report and its plot.
         #[arg(long, default_value = "target/burn/digits")]
         out: PathBuf,
     },
@@ -102,7 +102,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// A digit of each class by Burn and by WGSL.
+/// Compares a digit of each class by Burn and by WGSL.
 fn compare(bridge: &Bridge, adapter: &str, calls: usize, guidance: f64, results: Option<&Path>) -> Result<()> {
     let (labels, kernels): (Vec<u32>, _) = ((0..NO_CLASS).collect(), ByKernels::open()?);
     let mut rows = Vec::new();
@@ -153,7 +153,7 @@ fn noise(bridge: &Bridge, output: &Path, steps: u32, batch: usize, seed: u64) ->
     Ok(())
 }
 
-/// Trains on the batches of PyTorch, and writes both courses down.
+/// Trains on the batches of PyTorch, and writes the losses and norms of both.
 fn train(bridge: &Bridge, adapter: String, batches: &Path, out: &Path) -> Result<()> {
     let bytes = std::fs::read(batches).with_context(|| batches.display().to_string())?;
     let batches = Batches::read(&bytes)?;

@@ -1,11 +1,11 @@
-//! The course of a training in Burn beside PyTorch's: numbers, and a drawing of the curves.
+//! The losses and norms of a training in Burn and in PyTorch: numbers, and a plot of the curves.
 
 use super::batches::Batches;
 use anyhow::{Context as _, Result};
 use plots::Scale;
 use plots::curves::{Panel, Series, draw};
 
-/// The course of both.
+/// The results of both trainings.
 #[derive(Debug, serde::Serialize)]
 pub struct Report {
     pub date: String,
@@ -24,20 +24,20 @@ pub struct Report {
     pub norms: Curves,
 }
 
-/// A number of each step.
+/// A number for each step, in Burn and in PyTorch.
 #[derive(Debug, serde::Serialize)]
 pub struct Curves {
     /// The largest relative difference, and the first step that has it, counted from 1.
     pub largest_difference: f64,
     pub at_step: usize,
-    /// The relative difference in the first step, which has the same weights in both.
+    /// The relative difference in the first step, in which both have the same weights.
     pub first_difference: f64,
     pub burn: Vec<f32>,
     pub torch: Vec<f32>,
 }
 
 impl Curves {
-    /// For as many numbers of both.
+    /// Compares the numbers of both, of which there must be equally many.
     pub fn new(burn: Vec<f32>, torch: Vec<f32>) -> Result<Self> {
         anyhow::ensure!(burn.len() == torch.len(), "expected {} steps, found {}", torch.len(), burn.len());
         anyhow::ensure!(
@@ -78,7 +78,7 @@ fn capital(name: &str) -> String {
 }
 
 impl Report {
-    /// For the losses and norms of a whole run.
+    /// Creates the report of a whole run from its losses and norms.
     pub fn new(
         batches: &Batches,
         adapter: String,

@@ -9,7 +9,7 @@ use tweedie::Context;
 use tweedie::headless::Gpu;
 use tweedie_burn::{Bridge, Guide, Sampling};
 
-/// The digits of a request by a network in Burn, pixel after pixel.
+/// Generates the digits of a request by a network in Burn, pixel after pixel.
 pub fn by_burn(bridge: &Bridge, network: &UNet, request: &SamplerRequest<'_>) -> Result<Vec<f32>> {
     let SamplerRequest { labels, sampler, guidance, key } = *request;
     let (count, guided) = (labels.len(), guidance != 1.0);
@@ -48,7 +48,7 @@ impl ByKernels {
         Ok(Self { gpu, context, kernels })
     }
 
-    /// The digits of a request.
+    /// Generates the digits of a request.
     pub fn write(&self, weights: &Weights, request: &SamplerRequest<'_>) -> Result<Vec<f32>> {
         let generation = Generation::of_sampler(&self.context, &self.kernels, weights, request)?;
         self.gpu.submit(|encoder| generation.record(&mut encoder.begin_compute_pass(&Default::default())))??;

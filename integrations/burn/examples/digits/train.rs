@@ -1,4 +1,4 @@
-//! The network for v, trained further with Burn's autodiff, tweedie's noise and tweedie's loss: by the settings of `train.py` in
+//! The network for v, trained further with Burn's autodiff, tweedie's noise and tweedie's loss, with the settings of `train.py` in
 //! `examples/digits` of the repository.
 
 use super::batches::Batch;
@@ -17,7 +17,7 @@ use tweedie_burn::{Bridge, Goal, Training};
 const BETAS: [f32; 2] = [0.9, 0.99];
 const EPSILON: f32 = 1e-8;
 
-/// A training that is under way.
+/// A training in progress.
 pub struct Run {
     pub network: UNet,
     pub step: u32,
@@ -27,7 +27,7 @@ pub struct Run {
     seed: u64,
 }
 
-/// The course of a step.
+/// The results of a step.
 pub struct Course {
     pub loss: Tensor<1>,
     /// The norm of all gradients together.
@@ -35,7 +35,7 @@ pub struct Course {
 }
 
 impl Run {
-    /// From these weights, with noise of this seed and moments of zero.
+    /// Starts from these weights, with noise of this seed and moments of zero.
     pub fn new(bridge: &Bridge, weights: &[u8], seed: u64) -> Result<Self> {
         let device = bridge.device().clone().autodiff();
         let network = UNet::read(weights, &device)?;
@@ -47,7 +47,7 @@ impl Run {
         Ok(Self { network, step: 0, optimizer, training, device, seed })
     }
 
-    /// One step.
+    /// Makes one step.
     pub fn step(&mut self, batch: Batch<'_>) -> Result<Course> {
         let (count, side) = (batch.labels.len(), SIDE as usize);
         let x0 = Tensor::<4>::from_data(TensorData::new(batch.x0.to_vec(), [count, 1, side, side]), &self.device);

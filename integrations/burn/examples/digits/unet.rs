@@ -12,10 +12,10 @@ use digits::architecture::{EMBEDDING, GROUPS, Layer, TIME_FEATURES, channels};
 
 const UNITS: usize = EMBEDDING as usize;
 const FREQUENCIES: usize = TIME_FEATURES as usize / 2;
-/// The lowest frequency is one part of so many of the highest, which is a radian a timestep.
+/// The highest frequency, one radian per timestep, divided by the lowest.
 const SLOWEST: f64 = 10_000.0;
 
-/// Channels that a layer reads, and those that it gives.
+/// The input and output channels of a layer.
 fn sizes(name: &str) -> [usize; 2] {
     [Layer::named(name).map_or(1, Layer::input_channels), channels(name)].map(|channels| channels as usize)
 }
@@ -29,7 +29,7 @@ fn norm(channels: usize, device: &Device) -> GroupNorm {
     GroupNormConfig::new(GROUPS as usize, channels).init(device)
 }
 
-/// Two convolutions with group norm and SiLU, the embedding between them, and a way round them.
+/// Two convolutions with group norm and SiLU, the embedding between them, and a connection around them.
 #[derive(Module, Debug)]
 pub struct Block {
     norm1: GroupNorm,
@@ -85,7 +85,7 @@ pub struct UNet {
 }
 
 impl UNet {
-    /// With random parameters.
+    /// Creates a network with random parameters.
     pub fn new(device: &Device) -> Self {
         let block = |name| Block::new(name, device);
         let same = |name| conv(sizes(name), 1, device);
@@ -111,7 +111,7 @@ impl UNet {
         }
     }
 
-    /// With the parameters of a safetensors file, read by Burn's store: numbers become f32, and matrices are transposed.
+    /// Creates a network with the parameters of a safetensors file. Burn's store turns numbers into f32 and transposes matrices.
     pub fn read(file: &[u8], device: &Device) -> anyhow::Result<Self> {
         let mut network = Self::new(device);
         let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
@@ -126,7 +126,7 @@ impl UNet {
         self.watched(x, times, labels, |_, _| {})
     }
 
-    /// As [`forward`](Self::forward), and shows each layer's output by its name.
+    /// As [`forward`](Self::forward); calls `see` with the name and the output of each layer.
     pub fn watched(
         &self,
         x: Tensor<4>,
@@ -154,7 +154,7 @@ impl UNet {
         seen("conv_out", self.conv_out.forward(silu(self.norm_out.forward(h))))
     }
 
-    /// The numbers that stand for timestep and class.
+    /// The embedding of timestep and class.
     fn embedding(&self, times: &[f32], labels: Tensor<1, Int>) -> Tensor<2> {
         let [batch] = labels.dims();
         let time = self.time2.forward(silu(self.time1.forward(features(times, &labels.device()))));
@@ -162,7 +162,7 @@ impl UNet {
     }
 }
 
-/// Cosines, then sines, of each timestep times each frequency. They are taken on the host: a GPU may be off by 2^-11.
+/// Cosines, then sines, of each timestep times each frequency. They are computed on the host: a GPU may be off by 2^-11.
 fn features(times: &[f32], device: &Device) -> Tensor<2> {
     let frequency = |i: usize| SLOWEST.powf(-(i as f64) / (FREQUENCIES - 1) as f64) as f32;
     let of_time = |t: &f32| {

@@ -1,5 +1,5 @@
 //! The quality of samples in numbers: how far they are from pictures that were never trained on, and whether they are of the
-//! class that was asked for.
+//! requested class.
 
 use super::pictures::{PIXELS, Pictures, SIDE};
 use super::train::words;
@@ -30,7 +30,7 @@ fn mean_distance(a: &[f32], b: &[f32], same: bool) -> f64 {
     sum / (a as f64 * (if same { b - 1 } else { b }) as f64)
 }
 
-/// A classifier of so many steps.
+/// Trains a classifier for this many steps.
 pub fn classifier(device: &Device, steps: u64) -> Classifier {
     const BATCH: usize = 32;
     let device = device.clone().autodiff();
@@ -47,7 +47,7 @@ pub fn classifier(device: &Device, steps: u64) -> Classifier {
     network.valid()
 }
 
-/// The part of the pictures that are of their class, 0 to 1.
+/// The part of the pictures that the classifier assigns to their class, 0 to 1.
 pub fn accuracy(classifier: &Classifier, pixels: Vec<f32>, classes: &[i32], device: &Device) -> f64 {
     let logits = classifier.forward(tensor(pixels, device));
     let found: Vec<i32> =

@@ -31,16 +31,16 @@ struct Arguments {
     /// Size and length: `small` takes minutes on two cores, `gpu` minutes on a GPU.
     #[arg(long, value_enum, default_value_t = Size::Small)]
     size: Size,
-    /// Training steps, instead of the size's.
+    /// Training steps, instead of those of the size.
     #[arg(long)]
     steps: Option<u32>,
-    /// The network's prediction; all three if not given.
+    /// The network's prediction: epsilon, x0 or v; all three if not given.
     #[arg(long)]
     predicts: Option<String>,
-    /// The folder of checkpoints, report and picture. A training that was stopped goes on from its checkpoint there.
+    /// The folder for checkpoints, report and picture. A training that was stopped resumes from its checkpoint there.
     #[arg(long, default_value = "target/burn/shapes")]
     out: PathBuf,
-    /// Only names the device; exits with 3 if there is none.
+    /// Prints the device and exits, with code 3 if there is none.
     #[arg(long)]
     adapter: bool,
     /// Steps from one checkpoint to the next.
@@ -73,7 +73,7 @@ impl Size {
 
 /// The scale of guidance by the class.
 const GUIDE: f64 = 2.0;
-/// The key of every sampler; the first sample of a seed begins as the same noise.
+/// The key of every sampler, so that all begin with the same noise.
 const KEY: NoiseKey = NoiseKey::seed(2026);
 const CLASSIFIER_STEPS: u64 = 300;
 
@@ -102,7 +102,7 @@ struct Report {
     plans_made: u64,
     plans_moved: u64,
     classifier: f64,
-    /// The energy distance of held-out pictures from each other, of as many as there are samples: mean and most of eight.
+    /// The energy distance between sets of held-out pictures, each as large as the samples: the mean and the largest of eight.
     held_out: [f64; 2],
     /// The energy distance of noise that has the pictures' mean and deviation.
     noise: f64,
@@ -172,7 +172,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The pictures and the classifier that samples are held against.
+/// The pictures and the classifier by which samples are judged.
 struct Bed {
     classes: Vec<i32>,
     held_out: Vec<f32>,
@@ -224,7 +224,7 @@ fn held_out(set: u64, classes: &[i32]) -> Vec<f32> {
     classes.iter().zip(first..).flat_map(|(&class, index)| judge::HELD_OUT.of_class(index, class as usize)).collect()
 }
 
-/// Trains, or goes on where a training was stopped.
+/// Trains, or resumes a training that was stopped.
 fn trained(
     bridge: &Bridge,
     predicts: Quantity,
@@ -235,14 +235,14 @@ fn trained(
     let folder = arguments.out.join(predicts.to_string());
     let mut run = Run::new(bridge, predicts, setting)?;
     if run.resume(&folder)? {
-        println!("{predicts}: goes on at step {} of {}", run.step, folder.display());
+        println!("{predicts}: resumes at step {} from {}", run.step, folder.display());
     }
     let (begun, first) = (Instant::now(), run.step);
     let mut recent = Vec::new();
     while run.step < setting.steps {
         recent.push(run.step()?);
         if run.step.is_multiple_of(arguments.every) || run.step == setting.steps {
-            // Reading the losses is the one thing that waits for the GPU.
+            // Only reading the losses waits for the GPU.
             let losses: Vec<f32> = Tensor::cat(std::mem::take(&mut recent), 0)
                 .into_data()
                 .convert::<f32>()
@@ -263,7 +263,7 @@ fn trained(
     Ok(run.network.valid())
 }
 
-/// The samplers by name, at the steps that they are used with.
+/// The samplers by name, with their numbers of steps.
 fn samplers(predicts: Quantity) -> anyhow::Result<[(&'static str, Sampler); 3]> {
     let schedule = train::schedule()?;
     let denoiser = Denoiser::new(predicts).clipped(Clip::Range(1.0));
@@ -278,7 +278,7 @@ fn samplers(predicts: Quantity) -> anyhow::Result<[(&'static str, Sampler); 3]> 
     ])
 }
 
-/// Samples of these classes, pixel after pixel.
+/// Draws samples of these classes, pixel after pixel.
 fn sampled(bridge: &Bridge, network: &UNet, sampler: Sampler, classes: &[i32]) -> anyhow::Result<Vec<f32>> {
     let device = bridge.device();
     let (count, none) = (classes.len(), vec![NO_CLASS as i32; classes.len()]);

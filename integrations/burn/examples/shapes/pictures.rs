@@ -1,4 +1,4 @@
-//! Pictures of 16x16 in four classes, each made of the random words of its own index: the set has no end and no file.
+//! Pictures of 16x16 in four classes, each made from the random words of its own index: an unlimited set without a file.
 
 use tweedie::philox4x32_10;
 
@@ -7,7 +7,7 @@ pub const SIDE: usize = 16;
 pub const PIXELS: usize = SIDE * SIDE;
 /// Discs, rings, squares, crosses.
 pub const CLASSES: usize = 4;
-/// Samples of a pixel along an axis.
+/// The number of points along an axis at which a pixel is sampled.
 const FINE: usize = 4;
 
 /// Pictures of a seed: two seeds have no picture in common.

@@ -3,7 +3,7 @@
 use super::pictures::{CLASSES, PIXELS, SIDE};
 use std::path::Path;
 
-/// Pictures of a class in a block, and how much larger than life.
+/// Pictures of a class in a block, and the factor by which they are enlarged.
 const ACROSS: usize = 5;
 const SCALE: usize = 2;
 const CELL: usize = SIDE * SCALE + 2;
@@ -13,7 +13,7 @@ const PAPER: u8 = 96;
 pub struct Sheet {
     each: usize,
     held_out: Vec<f32>,
-    /// For each prediction, a block of each sampler.
+    /// A block for each sampler of each prediction.
     blocks: Vec<Vec<f32>>,
 }
 

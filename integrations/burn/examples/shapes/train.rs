@@ -1,4 +1,4 @@
-//! Training with Burn's autodiff, in steps that can be stopped after any and gone on with.
+//! Training with Burn's autodiff, which can be stopped after any step and resumed.
 
 use super::pictures::{Pictures, SIDE};
 use super::unet::{NO_CLASS, UNet};
@@ -31,7 +31,7 @@ pub fn schedule() -> Result<Schedule, Error> {
     Ok(Schedule::linear(TIMESTEPS, 1e-4, 0.02).map_err(tweedie::Error::from)?)
 }
 
-/// A training that is under way.
+/// A training in progress.
 pub struct Run {
     pub network: UNet,
     pub step: u32,
@@ -52,7 +52,7 @@ impl Run {
         Ok(Self { network, step: 0, optimizer: AdamConfig::new().init(), training, device, setting })
     }
 
-    /// One step; its loss.
+    /// Makes a step and returns its loss.
     pub fn step(&mut self) -> Result<Tensor<1>, Error> {
         let Setting { batch, steps, rate, .. } = self.setting;
         let first = u64::from(self.step) * batch as u64;
@@ -73,17 +73,17 @@ impl Run {
         Ok(losses.mean.without_autodiff())
     }
 
-    /// Number of plans that tweedie has made.
+    /// The number of plans that tweedie has made.
     pub fn plans_made(&self) -> u64 {
         self.training.plans_made()
     }
 
-    /// Number of plans that tweedie has moved to other tensors.
+    /// The number of times that tweedie has moved a plan to other tensors.
     pub fn plans_moved(&self) -> u64 {
         self.training.plans_moved()
     }
 
-    /// Writes all that the next step depends on; the file that says so comes last.
+    /// Writes everything on which the next step depends. `progress.json`, without which nothing is resumed, comes last.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         self.network.clone().save_file(folder.join("network.bpk"))?;
@@ -94,7 +94,7 @@ impl Run {
         Ok(std::fs::rename(partial, folder.join("progress.json"))?)
     }
 
-    /// Goes on where a run of the same setting was saved; false if there is none.
+    /// Resumes a saved run of the same setting; returns false if there is none.
     pub fn resume(&mut self, folder: &Path) -> anyhow::Result<bool> {
         let Ok(bytes) = std::fs::read(folder.join("progress.json")) else { return Ok(false) };
         let found: Progress = serde_json::from_slice(&bytes)?;
@@ -118,12 +118,12 @@ struct Progress {
     predicts: String,
 }
 
-/// Returns whether a picture is shown without its class: as its noise, a matter of its own index alone.
+/// Returns whether a picture is shown without its class, which depends on its index alone.
 fn dropped(index: u64) -> bool {
     philox4x32_10([index as u32, (index >> 32) as u32, 1, 0], [SEED, 0x6472_6f70])[0] % 256 < DROPPED
 }
 
-/// Integers, one a sample.
+/// Integers, one per sample.
 pub fn words(words: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let count = words.len();
     Tensor::from_data(TensorData::new(words, [count]), device)

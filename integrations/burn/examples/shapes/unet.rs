@@ -1,4 +1,4 @@
-//! A small U-Net that is told the timestep and the class, and a classifier to judge it by.
+//! A small U-Net that is given the timestep and the class, and a classifier to judge it.
 
 use super::pictures::CLASSES;
 use burn::module::Module;
@@ -12,14 +12,14 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 const FOLDED: usize = 4;
 /// Numbers that describe a timestep, half of them sines.
 const FREQUENCIES: usize = 32;
-/// The class that says nothing, for guidance.
+/// The label for no class, for guidance.
 pub const NO_CLASS: usize = CLASSES;
 
 fn conv([from, to]: [usize; 2], device: &Device) -> Conv2d {
     Conv2dConfig::new([from, to], [3, 3]).with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)).init(device)
 }
 
-/// Two convolutions with the condition between them, and a way past them.
+/// Two convolutions with the condition between them, and a connection around them.
 #[derive(Module, Debug)]
 pub struct Block {
     first: Conv2d,
@@ -65,7 +65,7 @@ pub struct UNet {
 }
 
 impl UNet {
-    /// For a schedule of so many timesteps; `width` is the channels of the first level.
+    /// Creates a network for a schedule of this many timesteps; `width` is the number of channels of the first level.
     pub fn new(width: usize, timesteps: usize, device: &Device) -> Self {
         let (wide, condition) = (2 * width, 4 * width);
         let block = |channels| Block::new(channels, condition, device);
@@ -82,7 +82,7 @@ impl UNet {
         }
     }
 
-    /// Its prediction of noisy pictures `[batch, 1, 16, 16]` at their timesteps, for their classes.
+    /// The prediction for noisy pictures `[batch, 1, 16, 16]` at their timesteps, for their classes.
     pub fn forward(&self, x: Tensor<4>, t: Tensor<1, Int>, class: Tensor<1, Int>) -> Tensor<4> {
         let [batch] = t.dims();
         let condition = self.time.forward(self.waves(t)) + self.class.forward(class.reshape([batch, 1])).squeeze_dim(1);
@@ -115,7 +115,7 @@ fn folded(x: Tensor<4>) -> Tensor<4> {
     x.reshape([batch, FOLDED, height / 2, width / 2])
 }
 
-/// And back.
+/// The inverse of [`folded`].
 fn unfolded(x: Tensor<4>) -> Tensor<4> {
     let [batch, _, height, width] = x.dims();
     let x = x.reshape([batch, 2, 2, height, width]).permute([0, 3, 1, 4, 2]);
@@ -129,7 +129,7 @@ fn doubled(x: Tensor<4>) -> Tensor<4> {
     x.reshape([batch, channels, 2 * height, 2 * width])
 }
 
-/// Says which class a picture is of.
+/// A classifier of pictures.
 #[derive(Module, Debug)]
 pub struct Classifier {
     convs: [Conv2d; 2],
@@ -146,7 +146,7 @@ impl Classifier {
         }
     }
 
-    /// Logits.
+    /// The logits, `[batch, classes]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let [first, second] = &self.convs;
         let x = self.pool.forward(silu(first.forward(x)));
