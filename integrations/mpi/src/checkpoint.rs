@@ -1,20 +1,20 @@
-//! The state of a run in a file that is whole or not there: it does not depend on the number of processes.
+//! The state of a run in a file that is written atomically and does not depend on the number of processes.
 
 use anyhow::{Context as _, Result, ensure};
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use std::path::Path;
 
-/// The numbers that the next step depends on.
+/// The numbers on which the next step depends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// The weights of the network.
     pub weights: Vec<f32>,
-    /// Both moments of each, by the optimiser.
+    /// Both moments of each weight in the optimiser.
     pub moments: Vec<f32>,
 }
 
-/// Writes a checkpoint after this many steps of a run with this setting. Until it is whole, the one before stays.
+/// Writes a checkpoint after this many steps of a run with this setting. The one before stays until it is complete.
 pub fn write(path: &Path, setting: &[u32; 2], step: u32, state: &State) -> Result<()> {
     let mut file = TensorWriter::new();
     let mut words = |name: &str, words: &[u32]| {
@@ -29,7 +29,7 @@ pub fn write(path: &Path, setting: &[u32; 2], step: u32, state: &State) -> Resul
     file.save(path)
 }
 
-/// Reads the number of steps that are done and the state after them, of a run with this setting and a state of this size.
+/// Reads the number of completed steps and the state after them, for a run with this setting and a state of this size.
 pub fn read(path: &Path, setting: &[u32; 2], like: &State) -> Result<(u32, State)> {
     let file = TensorFile::open(path)?;
     let words = |name| anyhow::Ok(file.numbers(name)?.data);

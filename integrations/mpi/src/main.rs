@@ -6,16 +6,16 @@
 //! ```
 //!
 //! A perceptron learns the two moons of the example `train_2d` by predicting v. The network and the data are that example's own
-//! files. What is tweedie's (timesteps, noise, x_t, losses and their gradient) runs in each process on its adapter. A sample is
-//! named by its index in the whole batch, so its numbers are the same whichever process draws them.
+//! files. tweedie's part (timesteps, noise, x_t, losses and their gradient) runs in each process on its adapter. A sample is
+//! identified by its index in the whole batch, so its numbers are the same whichever process draws them.
 //!
 //! ```text
 //! run          from the checkpoint to the last step
 //! options      the command line
-//! ranks        the processes: sums, a message to all, patience
-//! share        the part of a batch that is a process's own
+//! ranks        the processes: sums, broadcasts, time limits
+//! share        the part of a batch of one process
 //! trainer      a training step on the adapter, in two halves: gradient and update
-//! checkpoint   the state of a run in a file, whole or not at all
+//! checkpoint   the state of a run in a file, written atomically
 //! record       the numbers of a step in a file, for comparisons
 //! ```
 //!
@@ -55,13 +55,13 @@ use tweedie::headless::HeadlessError;
 fn main() -> ExitCode {
     let options = Options::parse();
     let Some(universe) = mpi::initialize() else {
-        eprintln!("train: expected MPI to begin, found it running already");
+        eprintln!("train: expected to initialise MPI, found it initialised already");
         return ExitCode::FAILURE;
     };
     let ranks = Ranks::new(universe.world(), Duration::from_secs(options.patience.into()));
     let Err(error) = Run::new(&options, &ranks).and_then(|run| run.all()) else { return ExitCode::SUCCESS };
     eprintln!("train: process {} of {}: {error:#}", ranks.rank(), ranks.size());
     let no_adapter = matches!(error.downcast_ref(), Some(HeadlessError::NoAdapter));
-    // The others wait for this process, and would for ever.
+    // Otherwise the others would wait for this process for ever.
     ranks.abort(if no_adapter { 3 } else { 1 })
 }

@@ -7,28 +7,28 @@ use std::path::PathBuf;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "train")]
 pub struct Options {
-    /// Training steps of the whole run, those before a checkpoint included
+    /// Training steps of the whole run, including those before a checkpoint
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=MOST_STEPS))]
     pub steps: u32,
-    /// Samples of a step, those of all processes together
+    /// Samples of a step, over all processes
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch: u32,
-    /// The file of the checkpoint; a run goes on from it if it is there
+    /// The checkpoint file, from which the run resumes if it exists
     #[arg(long, value_name = "FILE.safetensors")]
     pub checkpoint: Option<PathBuf>,
-    /// The step after which this run ends with a checkpoint, to go on another time
+    /// The step after which this run ends with a checkpoint, to be resumed later
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub until: Option<u32>,
     /// Steps from one checkpoint to the next
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub every: u32,
-    /// A folder for what every step of each process drew and computed
+    /// A folder for the numbers that each process draws and computes in every step
     #[arg(long, value_name = "FOLDER")]
     pub record: Option<PathBuf>,
     /// Seconds that a process waits for the others before it ends the run
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
     pub patience: u16,
-    /// A fault of the last process, to show that comparisons notice it
+    /// A deliberate fault of the last process, which comparisons must notice
     #[arg(long, hide = true)]
     pub fault: Option<Fault>,
 }
@@ -36,19 +36,19 @@ pub struct Options {
 /// A deliberate fault of the last of several processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
-    /// It draws the samples that begin one after its first.
+    /// It draws samples whose indices are one too high.
     Sample,
     /// Its gradient is left out of the sum.
     Sum,
-    /// One of its weights is another than those of the rest.
+    /// One of its weights differs from that of the others.
     Weight,
 }
 
-/// A key of noise for each step is what a plan keeps at most.
+/// The largest number of steps for which a plan keeps noise keys.
 const MOST_STEPS: i64 = 65_536;
 
 impl Options {
-    /// The steps at the end of this run.
+    /// The number of steps that are done at the end of this run.
     pub fn end(&self) -> u32 {
         self.until.unwrap_or(self.steps).min(self.steps)
     }

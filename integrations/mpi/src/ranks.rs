@@ -1,9 +1,9 @@
-//! The processes of a run: what they tell each other, and how long one waits for the rest.
+//! The processes of a run: their messages, and how long one waits for the others.
 //!
-//! **Theory.** MPI waits for ever for a process that stands still, and its launcher ends a run only where one has ended. So all
-//! that waits here is begun without blocking and asked after until it is done or [patience](Ranks::new) is over.
+//! **Theory.** MPI waits for ever for a process that hangs, and its launcher ends a run only if a process has ended. So every
+//! operation here is started without blocking and polled until it is done or the [time limit](Ranks::new) is reached.
 //!
-//! **Practice.** A process that gives up names what it waited for and aborts; the launcher then ends the others.
+//! **Practice.** A process that gives up reports what it waited for and aborts; the launcher then ends the others.
 
 use anyhow::{Result, ensure};
 use mpi::collective::{Root as _, SystemOperation};
@@ -15,7 +15,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher as _;
 use std::time::{Duration, Instant};
 
-/// The time between two questions after a message: far less than a step, and enough to leave the processor to others.
+/// The time between two polls of a message: far less than a step, and long enough to leave the processor to others.
 const PAUSE: Duration = Duration::from_micros(50);
 
 /// All processes of a run.
@@ -25,7 +25,7 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// These processes, which wait this long for each other.
+    /// Takes these processes, which wait at most this long for each other.
     pub fn new(world: SimpleCommunicator, patience: Duration) -> Self {
         Self { world, patience }
     }
@@ -45,20 +45,20 @@ impl Ranks {
         self.world.abort(code)
     }
 
-    /// Replaces the numbers by their sums over all processes: the same bits in each.
+    /// Replaces the numbers by their sums over all processes, with the same bits in each process.
     pub fn sum(&self, numbers: &mut [f32], what: &str) {
         let own = numbers.to_vec();
         self.reduce(&own[..], numbers, SystemOperation::sum(), what);
     }
 
-    /// Gives all processes what the first one has.
+    /// Sends the numbers of the first process to all others.
     pub fn share_first<T: Equivalence>(&self, numbers: &mut [T], what: &str) {
         scope(|scope| self.wait(self.world.process_at_rank(0).immediate_broadcast_into(scope, numbers), what));
     }
 
     /// Checks that the bytes are the same in all processes.
     pub fn check_same(&self, bytes: &[u8], what: &str) -> Result<()> {
-        let mut hasher = DefaultHasher::new(); // of fixed keys, so all processes have the same one
+        let mut hasher = DefaultHasher::new(); // has fixed keys, so it is the same in all processes
         hasher.write(bytes);
         let own = [hasher.finish()];
         let [mut least, mut most] = [own; 2];
@@ -66,7 +66,7 @@ impl Ranks {
         self.reduce(&own[..], &mut most[..], SystemOperation::max(), what);
         ensure!(
             least == most,
-            "expected {what} to be the same in all processes, found others: do their adapters differ?"
+            "expected {what} to be the same in all processes, found different ones: do their adapters differ?"
         );
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Ranks {
             if begun.elapsed() > self.patience {
                 let (rank, size, seconds) = (self.rank(), self.size(), self.patience.as_secs());
                 eprintln!(
-                    "train: process {rank} of {size}: expected {what} of all processes within {seconds} s, found one that stands still"
+                    "train: process {rank} of {size}: expected {what} from all processes within {seconds} s, found one that does not respond"
                 );
                 self.abort(1);
             }

@@ -1,4 +1,4 @@
-//! The numbers that a step drew and computed, in a file for each step and process.
+//! The numbers that are drawn and computed in a step, in a file for each step and process.
 
 use crate::share::Share;
 use crate::trainer::{Drawings, Trainer};
@@ -7,7 +7,7 @@ use files::TensorWriter;
 use safetensors::Dtype;
 use std::path::Path;
 
-/// Writes the numbers of step `k` of this process's samples, and the gradient that all processes have.
+/// Writes the numbers of this process's samples in step `k`, and the summed gradient, which all processes have.
 pub fn write(folder: &Path, trainer: &Trainer, share: Share, k: u32, gradient: &[f32]) -> Result<()> {
     let Drawings { timesteps, noise, x_t, losses, loss_gradient } = trainer.drawings(k)?;
     let samples = share.count as usize;

@@ -20,18 +20,18 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Opens the adapter and makes all plans of this process's share.
+    /// Opens the adapter and makes all plans for this process's share.
     pub fn new(options: &'a Options, ranks: &'a Ranks) -> Result<Self> {
         let share = Share::of(options.batch, ranks.rank(), ranks.size())?;
         let gpu = pollster::block_on(Gpu::open(std::env::var("TWEEDIE_ADAPTER").ok().as_deref()))?;
         println!("process {} of {}: {}", ranks.rank(), ranks.size(), Gpu::describe(&gpu.info));
-        // A fault is that of the last of several processes.
+        // Only the last of several processes has a fault.
         let fault = options.fault.filter(|_| ranks.rank() > 0 && ranks.rank() + 1 == ranks.size());
         let drawn = if fault == Some(Fault::Sample) { share.shifted() } else { share };
         Ok(Self { options, ranks, share, trainer: Trainer::new(gpu, drawn, options.steps)?, fault })
     }
 
-    /// Makes all steps that are left. The first process says how it goes.
+    /// Makes all remaining steps. The first process prints the progress.
     pub fn all(&self) -> Result<()> {
         let (first, end) = (self.resume()?, self.options.end());
         self.spoil_weights()?;
@@ -66,7 +66,7 @@ impl<'a> Run<'a> {
         Ok(loss)
     }
 
-    /// Brings all processes to the state of the checkpoint, which the first one reads, and returns the next step.
+    /// Sets all processes to the state of the checkpoint, which the first one reads, and returns the next step.
     fn resume(&self) -> Result<u32> {
         let Self { options, ranks, trainer, .. } = self;
         let (mut state, mut step) = (trainer.state()?, [0]);
@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Changes a weight, where that is the fault.
+    /// Changes a weight, if that is the fault.
     fn spoil_weights(&self) -> Result<()> {
         if self.fault != Some(Fault::Weight) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The part of a batch that is a process's own.
+//! The part of a batch of one process.
 
 use crate::network::TILE;
 use anyhow::{Result, ensure};
@@ -15,17 +15,17 @@ pub struct Share {
 }
 
 impl Share {
-    /// The part of a process: as many samples as the others have, in the order of the processes.
+    /// The part of a process. All parts are equally large, in the order of the processes.
     pub fn of(batch: u32, rank: u32, size: u32) -> Result<Self> {
         let count = batch / size.max(1);
         ensure!(
             count > 0 && count * size == batch && count.is_multiple_of(TILE),
-            "expected a batch that {size} processes divide into parts of whole {TILE}s, found {batch}"
+            "expected a batch of {size} equal parts, one for each process, of a multiple of {TILE} samples, found {batch}"
         );
         Ok(Self { batch, first: rank * count, count })
     }
 
-    /// The same number of samples from one later on: a fault.
+    /// The same number of samples, beginning one later: a fault.
     pub fn shifted(self) -> Self {
         Self { first: self.first + 1, ..self }
     }

@@ -1,4 +1,4 @@
-//! A training step on the adapter, in two halves: between them the gradients of all processes are summed.
+//! A training step on the adapter, in two halves, between which the gradients of all processes are summed.
 //!
 //! ```text
 //! host      this process's part of the batch
@@ -36,7 +36,7 @@ const BATCHES: u32 = 128;
 /// The weight of the loss, as in the example.
 const WEIGHT: Weight = Weight::MinSnr { gamma: 20.0 };
 
-/// A network with all that its training needs on the device.
+/// A network with everything on the device that its training needs.
 #[derive(Debug)]
 pub struct Trainer {
     gpu: Gpu,
@@ -70,12 +70,12 @@ impl Tensors {
     }
 }
 
-/// The numbers of a step of this process's samples, as they lie on the device.
+/// The numbers of this process's samples in a step, read from the device.
 #[derive(Debug)]
 pub struct Drawings {
     /// `[samples]`.
     pub timesteps: Vec<u32>,
-    /// `[samples, 2]`: drawn once more, since the kernels of a step store none.
+    /// `[samples, 2]`: drawn once more, since the kernels of a step do not store it.
     pub noise: Vec<f32>,
     /// `[samples, 2]`.
     pub x_t: Vec<f32>,
@@ -86,7 +86,7 @@ pub struct Drawings {
 }
 
 impl Trainer {
-    /// A training of `steps` steps of this part of each batch.
+    /// Creates a training of `steps` steps for this part of each batch.
     pub fn new(gpu: Gpu, share: Share, steps: u32) -> Result<Self> {
         let (context, schedule) = (Context::new(&gpu.device), Schedule::linear(1000, 1e-4, 0.02)?);
         let tensors = Tensors::new(&gpu, share.count);
@@ -145,9 +145,9 @@ impl Trainer {
         Ok((self.read(&self.backward.gradient.buffer)?, loss as f32))
     }
 
-    /// The second half of step `k`: the weights by the gradient of the whole batch.
+    /// The second half of step `k`: updates the weights by the gradient of the whole batch.
     pub fn update(&self, k: u32, gradient: &[f32]) -> Result<()> {
-        // In the place of this process's own.
+        // Replaces this process's own gradient.
         self.gpu.queue.write_buffer(&self.backward.gradient.buffer, 0, bytemuck::cast_slice(gradient));
         self.gpu.submit(|encoder| {
             self.adam.select(encoder, k);
@@ -156,19 +156,19 @@ impl Trainer {
         Ok(())
     }
 
-    /// The state from which a run goes on.
+    /// The state from which a run can be resumed.
     pub fn state(&self) -> Result<State> {
         Ok(State { weights: self.read(&self.weights.buffer)?, moments: self.read(&self.adam.moments)? })
     }
 
-    /// Puts a state in the place of the present one.
+    /// Replaces the present state by another.
     pub fn restore(&self, state: &State) {
         let write = |buffer, numbers: &[f32]| self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(numbers));
         write(&self.weights.buffer, &state.weights);
         write(&self.adam.moments, &state.moments);
     }
 
-    /// The numbers of the first half of step `k`, which must have been the last.
+    /// The numbers of the first half of step `k`, which must be the latest one made.
     pub fn drawings(&self, k: u32) -> Result<Drawings> {
         self.gpu.submit(|encoder| self.noise.encode(encoder, Recording::timestep(0).step(k)))??;
         let rows = self.read::<f32>(&self.backward.prediction)?;

@@ -1,4 +1,4 @@
-//! The numbers that each process draws and computes of its own samples: to the bit those of one process.
+//! The numbers that each process draws and computes for its own samples: to the bit those of a single process.
 
 use crate::Test;
 use crate::stage::{BATCH, Finished, HALF, SIZES, STEPS, Stage};
@@ -14,19 +14,19 @@ pub const TESTS: &[Test] = &[
 
 /// The tensors that depend on the sample alone.
 const DRAWN: [&str; 3] = ["timesteps", "noise", "x_t"];
-/// Those that depend on the weights too, which are the same at the first step of a run, and from a checkpoint.
+/// The tensors that also depend on the weights, which are the same in the first step of a run or from a checkpoint.
 const COMPUTED: [&str; 2] = ["losses", "loss_gradient"];
 /// The seed of timesteps and noise, in `streams.rs` of the example.
 const KEY: NoiseKey = NoiseKey::seed(2016);
 
-/// The first step and tensor of these in which two runs differ in a bit.
+/// The first of these steps and tensors in which two runs differ in a bit.
 fn difference(runs: [&Finished; 2], steps: std::ops::Range<u32>, names: &[&str]) -> Result<Option<String>> {
     for step in steps {
         for name in names {
             let [one, other] = [runs[0].tensor(step, name)?, runs[1].tensor(step, name)?];
             ensure!(one.len() >= BATCH as usize && one.len() == other.len(), "{name}: {} numbers", other.len());
             ensure!(one.iter().any(|x| *x != one[0]), "{name}: equal numbers show nothing");
-            // Every f32 is an f64 of its own, zeros of two signs included.
+            // Every f32 is a different f64, including both zeros.
             if one.iter().zip(&other).any(|(a, b)| a.to_bits() != b.to_bits()) {
                 return Ok(Some(format!("step {step}: {name}")));
             }

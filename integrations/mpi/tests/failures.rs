@@ -1,4 +1,4 @@
-//! Runs that end before their time, and how they go on.
+//! Runs that fail, and how they resume.
 
 use crate::Test;
 use crate::launch::{Ended, begin, run};
@@ -13,13 +13,13 @@ pub const TESTS: &[Test] = &[
     ("failures::what_cannot_run_is_named", refused),
 ];
 
-/// Steps of the runs that are killed: enough that none ends by itself in the meantime.
+/// Steps of the runs that are killed: enough that none ends by itself before that.
 const STEPS: &str = "400";
 /// Steps from one checkpoint to the next.
 const EVERY: &str = "20";
-/// The most seconds from the end of a process to that of the run.
+/// The largest number of seconds from the end of a process to that of the run.
 const SECONDS: f64 = 10.0;
-/// The seconds that a process waits for one that stands still.
+/// The seconds that a process waits for one that does not respond.
 const PATIENCE: &str = "3";
 
 fn killed(stage: &Stage) -> Result<()> {
@@ -62,13 +62,13 @@ fn stands_still(stage: &Stage) -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
     stage.measured("seconds_from_a_stop_to_the_end_with_a_patience_of_3", seconds);
     ensure!(code != Some(0), "a run that stood still ended well");
-    let named = ["process 0 of 2: expected the ", "of all processes within 3 s, found one that stands still"];
+    let named = ["process 0 of 2: expected the ", "from all processes within 3 s, found one that does not respond"];
     ensure!(named.iter().all(|part| stderr.contains(part)), "{stderr}");
     ensure!(seconds < SECONDS, "expected an end within {SECONDS} s, found {seconds} s");
     Ok(())
 }
 
-/// The complaint of a run that must fail.
+/// The errors of a run that must fail.
 fn complaint(processes: u32, arguments: &[&str]) -> Result<String> {
     let ended = begin(processes, arguments)?.wait()?;
     ensure!(ended.code != Some(0), "{arguments:?}: ended well");
@@ -77,7 +77,7 @@ fn complaint(processes: u32, arguments: &[&str]) -> Result<String> {
 
 fn different_weights(_: &Stage) -> Result<()> {
     let found = complaint(2, &["--until", "2", "--fault", "weight"])?;
-    let expected = "expected the weights after step 2 to be the same in all processes, found others";
+    let expected = "expected the weights after step 2 to be the same in all processes, found different ones";
     ensure!(found.contains(expected), "{found}");
     Ok(())
 }
@@ -89,7 +89,7 @@ fn refused(stage: &Stage) -> Result<()> {
         ensure!(found.contains(expected), "expected `{expected}`, found {found}");
         Ok(())
     };
-    named(3, &[], "expected a batch that 3 processes divide into parts of whole 8s, found 256")?;
+    named(3, &[], "expected a batch of 3 equal parts, one for each process, of a multiple of 8 samples, found 256")?;
     run(1, &["--checkpoint", shown(&path)?, "--until", "1"])?;
     named(2, &["--batch", "128"], "`setting`: expected batch and steps [128, 200], found [256.0, 200.0]")?;
     std::fs::write(&path, b"no checkpoint")?;

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Time after which a run is given up: many times what the longest here takes beside other work.
+/// The time after which a run is given up: many times what the longest one takes under load.
 const LONGEST: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -28,17 +28,17 @@ fn collected(stream: Option<impl Read + Send + 'static>) -> Option<JoinHandle<St
     let mut stream = stream?;
     Some(std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes); // what was read before an error is what there is
+        let _ = stream.read_to_end(&mut bytes); // on an error, what was read before it is kept
         String::from_utf8_lossy(&bytes).into_owned()
     }))
 }
 
-/// Begins a run of so many processes with these arguments.
+/// Begins a run with this number of processes and these arguments.
 pub fn begin(processes: u32, arguments: &[&str]) -> Result<Running> {
     let mut command = Command::new("mpirun");
     command.args(["--oversubscribe", "--bind-to", "none", "-n", &processes.to_string()]);
     command.arg(env!("CARGO_BIN_EXE_train")).args(arguments);
-    // Machines of tests and containers are often root's, and may forbid one process to read another's memory.
+    // Tests and containers often run as root, and may forbid a process to read another's memory.
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
     command.env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -47,7 +47,7 @@ pub fn begin(processes: u32, arguments: &[&str]) -> Result<Running> {
     Ok(Running { child, output })
 }
 
-/// Runs to the end, which must be a good one.
+/// Runs to the end, which must be a success.
 pub fn run(processes: u32, arguments: &[&str]) -> Result<Ended> {
     let ended = begin(processes, arguments)?.wait()?;
     ensure!(ended.code == Some(0), "{processes} processes, {arguments:?}: expected a good end, found {ended:?}");
@@ -73,7 +73,7 @@ impl Running {
         Ok(Ended { code: status.code(), stdout, stderr })
     }
 
-    /// Waits until something holds of a run that goes on.
+    /// Waits until a condition holds, while the run continues.
     pub fn wait_for(&mut self, what: &str, holds: impl Fn() -> bool) -> Result<()> {
         let begun = Instant::now();
         while !holds() {
@@ -93,7 +93,7 @@ impl Running {
     }
 }
 
-/// The process of a rank below `mpirun`, by the environment that it gives each.
+/// The child of `mpirun` with this rank, found by the environment variable that it sets for each.
 fn process_of(launcher: u32, rank: u32) -> Result<u32> {
     let wanted = format!("OMPI_COMM_WORLD_RANK={rank}");
     let of_thread =

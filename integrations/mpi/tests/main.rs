@@ -17,7 +17,7 @@ type Test = (&'static str, fn(&Stage) -> anyhow::Result<()>);
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // The processes of a run share the processor with nobody, so that what is measured is the run.
+    // Only one run at a time, so that what is measured is that run.
     arguments.test_threads = Some(1);
     let stage = match Stage::open() {
         Ok(stage) => Some(Arc::new(stage)),

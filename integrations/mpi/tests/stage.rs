@@ -1,4 +1,4 @@
-//! The runs that the tests share, and what was measured of them.
+//! The runs that the tests share, and what is measured in them.
 
 use crate::launch::{self, Ended};
 use anyhow::{Context as _, Result, ensure};
@@ -33,7 +33,7 @@ pub struct Finished {
 }
 
 impl Stage {
-    /// Fails where there is no adapter or no `mpirun`.
+    /// Prepares the runs. Fails without an adapter or without `mpirun`.
     pub fn open() -> Result<Self> {
         let which = std::env::var("TWEEDIE_ADAPTER").ok();
         let gpu = pollster::block_on(Gpu::open(which.as_deref()))?;
@@ -66,7 +66,7 @@ impl Stage {
         Ok(whole.insert(runs).clone())
     }
 
-    /// A run under this name that records its steps, from the checkpoint of that name if there is one.
+    /// Makes a run of this name that records its steps, from the checkpoint of the same name if there is one.
     pub fn run(&self, name: &str, processes: u32, further: &[&str]) -> Result<Finished> {
         let (records, checkpoint) = (self.path(name), self.path(&format!("{name}.safetensors")));
         let files = ["--record", shown(&records)?, "--checkpoint", shown(&checkpoint)?, "--steps", &STEPS.to_string()];
@@ -81,7 +81,7 @@ impl Stage {
         self.measured.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value);
     }
 
-    /// Writes what was measured, and the time of a step, where that is asked for.
+    /// Writes what was measured, and the time of a step, if `TWEEDIE_RENEW` is set.
     pub fn renew(&self) -> Result<()> {
         if std::env::var_os("TWEEDIE_RENEW").is_none() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The sum of the gradients, and the weights that come of it: those of one process but for the order of a sum.
+//! The sum of the gradients, and the weights that result: those of a single process, except for the order of a sum.
 
 use crate::Test;
 use crate::stage::{Finished, STEPS, Stage};
@@ -10,10 +10,10 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// Allowed difference of the first gradient of the weights, relative to its largest element. It is a sum of 256 terms in f32,
-/// which is good to `256 * 2^-24 = 1.5e-5` of their magnitudes in any order, and to a root of that many roundings as a rule.
+/// which is accurate to `256 * 2^-24 = 1.5e-5` of their magnitudes in any order, and usually to the square root of that many roundings.
 const GRADIENT: f64 = 1.5e-5;
 
-/// Allowed difference of the weights after 40 steps, relative to the way that they have come, both as a root mean square. Each
+/// Allowed difference of the weights after 40 steps, relative to the distance that they have moved, both as root mean squares. Each
 /// update is off by as much as its gradient, and by more where that is near 0, since Adam divides it by its own size: ten times what is
 /// allowed for one gradient.
 const WEIGHTS: f64 = 1.5e-4;

@@ -5,7 +5,7 @@
 //!     --compare     the same digits by the kernels of apps/digits on this machine's adapter: difference, and times in turns
 //! ```
 //!
-//! Labels, seed, sampler, calls and guidance are those of the example `digits` at the root. A row of the picture is a class.
+//! Labels, seed, sampler, calls and guidance are those of the example `digits` at the root. Each row of the picture is a class.
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -18,12 +18,12 @@ use tweedie::headless::Gpu;
 use tweedie::{Context, NoiseKey, Quantity};
 use tweedie_onnx::{DIGITS, Network, write_digits};
 
-/// Rows and columns of a pixel of the network in the picture.
+/// The side, in the picture, of a pixel of the network.
 const SCALE: usize = 3;
-/// Runs of each of two ways that are compared; the first of the kernels waits for the driver's compiler.
+/// Runs of the engine and of the kernels when they are compared; the kernels' first run includes the driver's compilation.
 const TURNS: usize = 3;
 
-/// Writes handwritten digits by a network on the CPU.
+/// Generates handwritten digits by a network on the CPU.
 #[derive(Parser)]
 #[command(name = "digits")]
 struct Options {
@@ -38,16 +38,16 @@ struct Options {
     /// Calls of the network.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     calls: u16,
-    /// The scale of classifier-free guidance; 1 is none.
+    /// The scale of classifier-free guidance; 1 means no guidance.
     #[arg(long, default_value_t = 2.0, allow_negative_numbers = true, value_parser = finite)]
     guidance: f64,
     /// The seed of the noise.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write the digits by the kernels too, on this machine's adapter: the difference, and the time of both in turns.
+    /// Also generate the digits by the kernels, on this machine's adapter, and print the difference and the times of both.
     #[arg(long)]
     compare: bool,
-    /// A file for the numbers of the comparison.
+    /// A JSON file for the results of the comparison.
     #[arg(long, requires = "compare", value_name = "FILE.json")]
     results: Option<PathBuf>,
 }
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Writes the digits by the engine and by the kernels, some times in turns, and prints the shortest times and the difference.
+/// Generates the digits by the engine and by the kernels, several times in turns, and prints the shortest times and the difference.
 fn compare(network: &Network, request: &SamplerRequest<'_>, results: Option<&Path>) -> Result<Vec<f64>> {
     let gpu = pollster::block_on(Gpu::open(std::env::var("TWEEDIE_ADAPTER").ok().as_deref()))?;
     let adapter = Gpu::describe(&gpu.info);
@@ -111,7 +111,7 @@ fn compare(network: &Network, request: &SamplerRequest<'_>, results: Option<&Pat
     Ok(digits)
 }
 
-/// Pictures in rows of so many, each pixel a square.
+/// Arranges pictures in rows of `columns`, with each pixel as a square.
 fn sheet(pictures: &[f64], columns: usize) -> Result<Picture> {
     let side = SIDE as usize;
     let (width, height) = (columns * side * SCALE, pictures.len() / (columns * side * side) * side * SCALE);

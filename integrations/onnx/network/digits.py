@@ -1,4 +1,4 @@
-"""Writes digits.onnx, the trained U-Net of examples/digits, from the standard library alone.
+"""Writes digits.onnx, the trained U-Net of examples/digits, with only the standard library.
 
     python3 integrations/onnx/network/digits.py [v | x0 | epsilon]
 
@@ -87,7 +87,7 @@ class Graph:
         return self.op("Add", self.op("Mul", self.op("Reshape", normed, shape), channelwise[0]), channelwise[1])
 
     def block(self, name, x, embedding, side):
-        """Two convolutions with group norm and SiLU, the embedding between them, and a way round them."""
+        """Two convolutions with group norm and SiLU, the embedding between them, and a connection around them."""
         h = self.conv(f"{name}.conv1", self.silu(self.norm(f"{name}.norm1", x, side)))
         apart = self.constant("apart", INT64, [4], [0, -1, 1, 1])
         h = self.op("Add", h, self.op("Reshape", self.linear(f"{name}.embed", embedding), apart))
@@ -101,7 +101,7 @@ class Graph:
         return self.conv(name, self.op("Resize", x, "", scales, **how))
 
     def embedding(self):
-        """Cosines, then sines, of the timestep, and the class."""
+        """The embedding of the timestep, from its cosines and sines, and of the class."""
         frequencies = [math.exp(i / (FREQUENCIES - 1) * math.log(SLOWEST)) for i in range(FREQUENCIES)]
         row = self.constant("frequencies", FLOAT, [1, FREQUENCIES], frequencies)
         column = self.op("Reshape", "timestep", self.constant("column", INT64, [2], [-1, 1]))

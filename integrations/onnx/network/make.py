@@ -1,7 +1,7 @@
-"""Writes flow.onnx, the network of the example, from the standard library alone.
+"""Writes flow.onnx, the network of the example, with only the standard library.
 
-The best network of a rectified flow whose data is normal: a mean for each label and channel, and one variance. Of a sample x at
-the level s it predicts epsilon - x0 = (s*(x - mean) - a*variance*x)/(a*a*variance + s*s), with a = 1 - s and s = timestep/1000.
+It is the best network for a rectified flow of normal data, with a mean for each label and channel and one variance. For a sample x
+at the level s it predicts epsilon - x0 = (s*(x - mean) - a*variance*x)/(a*a*variance + s*s), with a = 1 - s and s = timestep/1000.
 """
 
 import pathlib

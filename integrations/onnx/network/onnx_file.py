@@ -1,4 +1,4 @@
-"""The parts of an ONNX file as bytes, from the standard library alone: the messages of onnx.proto in protobuf's wire format."""
+"""The parts of an ONNX file as bytes, with only the standard library: the messages of onnx.proto in protobuf's wire format."""
 
 import struct
 
@@ -34,7 +34,7 @@ def tensor(name, kind, dims, values):
 
 
 def attribute(name, value):
-    """Of a float, an int, a string or a list of ints."""
+    """The attribute for a float, an int, a string or a list of ints."""
     match value:
         case float():
             field, kind = varint(2 << 3 | 5) + struct.pack("<f", value), 1

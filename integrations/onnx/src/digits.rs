@@ -9,9 +9,9 @@ use tweedie::{HostSampling, Shape};
 /// The file of the network, which predicts v.
 pub const DIGITS: &[u8] = include_bytes!("../network/digits.onnx");
 
-/// Writes the digits of a request, `[labels, 1, 32, 32]`, -1 for black to 1 for white. Of the same request `digits::Generation`
-/// writes the same digits on a GPU, but for roundings. All conditional predictions of a call and then all unconditional ones are
-/// one batch.
+/// Generates the digits of a request, `[labels, 1, 32, 32]`, from -1 for black to 1 for white. For the same request
+/// `digits::Generation` generates the same digits on a GPU, up to rounding. A batch of the network holds all conditional predictions
+/// of a call, then all unconditional ones.
 ///
 /// # Errors
 /// A label that is neither a digit nor [`NO_CLASS`], and those of the network.

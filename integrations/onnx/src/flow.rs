@@ -4,16 +4,16 @@ use crate::network::Network;
 use anyhow::{Context, Result};
 use tweedie::math::run::{HostLoop, Run, RunInputs};
 
-/// The file of the best network for a rectified flow of normal data with two labels.
+/// The file of the best network for a rectified flow of normal data, with two labels.
 pub const FLOW: &[u8] = include_bytes!("../network/flow.onnx");
 
-/// The deviation of its data.
+/// The standard deviation of the network's data.
 pub const DEVIATION: f64 = 0.5;
 
-/// The means of its data: without a condition, and with it.
+/// The means of the network's data for each channel: without the condition (label 0), and with it (label 1).
 pub const MEANS: [[f64; 4]; 2] = [[0.0; 4], [0.8, -0.4, 0.2, -0.9]];
 
-/// Runs a loop around the network and returns the latent: with both predictions in one batch where guidance asks for them.
+/// Runs a loop around the network and returns the latent. If guidance needs both predictions, they are made in one batch.
 ///
 /// # Errors
 /// Those of the run and of the network.

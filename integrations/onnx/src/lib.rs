@@ -1,12 +1,12 @@
 //! tweedie's loop on the host around an ONNX network on the CPU.
 //!
 //! ```text
-//! network         a network in an engine that knows no wgpu: slices of f32 in and out
+//! network         a network in an engine without wgpu: slices of f32 in and out
 //! flow            a run of ComfyUI around a small network, through `HostLoop`
 //! digits          handwritten digits by the trained U-Net
 //! ```
 //!
-//! Everything elementwise happens on the host in f64.
+//! All elementwise math happens on the host in f64.
 
 mod digits;
 mod flow;

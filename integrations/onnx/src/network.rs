@@ -1,11 +1,11 @@
-//! A network in an engine that knows no wgpu.
+//! A network in an engine without wgpu.
 
 use anyhow::{Result, ensure};
 use rten::{Model, ValueOrView};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
 
-/// A network in rten that is told a timestep and a label of each sample: one of `network/make.py` or of `network/digits.py`.
+/// A network in rten that is given a timestep and a label for each sample: one from `network/make.py` or `network/digits.py`.
 #[derive(Debug)]
 pub struct Network {
     model: Model,
@@ -15,7 +15,7 @@ impl Network {
     /// Reads an ONNX file.
     ///
     /// # Errors
-    /// Those of the engine, and a file that lacks an input or the output.
+    /// Errors of the engine, and a file that lacks an input or the output.
     pub fn read(file: &[u8]) -> Result<Self> {
         let model = Model::load(file.to_vec())?;
         for name in ["sample", "timestep", "label", "prediction"] {
@@ -24,15 +24,15 @@ impl Network {
         Ok(Self { model })
     }
 
-    /// The predictions for a batch of samples of this shape, one after the other, with a timestep for all and a label for each.
+    /// Returns the predictions for a batch of samples of this shape, one after the other, with a timestep for all and a label for each.
     ///
     /// # Errors
-    /// Those of the engine, and a batch of another size than the labels.
+    /// Errors of the engine, and another number of samples than labels.
     pub fn answer(&self, samples: &[f32], shape: [usize; 3], timestep: f64, labels: &[i32]) -> Result<Vec<f32>> {
         self.answer_each(samples, shape, &vec![timestep as f32; labels.len()], labels)
     }
 
-    /// The predictions for a batch of samples of this shape, one after the other, with a timestep and a label for each.
+    /// Returns the predictions for a batch of samples of this shape, one after the other, with a timestep and a label for each.
     ///
     /// # Errors
     /// As [`answer`](Self::answer), and another number of timesteps than labels.

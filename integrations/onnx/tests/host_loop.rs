@@ -1,4 +1,4 @@
-//! The loop around a network in an engine, against the same loop around the formula of the network.
+//! The loop around a network in an engine, against the same loop around the network's formula.
 
 use anyhow::Result;
 use tweedie::math::run::{Node, Run, RunError, RunGrid, RunGuidance, RunInputs, RunModel};
@@ -29,7 +29,7 @@ fn formula(x: &[f64], s: f64, means: [f64; 4]) -> Vec<f64> {
     x.iter().enumerate().map(at).collect()
 }
 
-/// Numbers of f32 between the calls, about 1e-7 each, of samples of up to 4 and a guidance of 3.
+/// The allowed difference: rounding to f32 in each call, about 1e-7, for samples of up to 4 and a guidance of 3.
 const F32: f64 = 1e-5;
 
 #[test]

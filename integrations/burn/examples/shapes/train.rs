@@ -83,7 +83,7 @@ impl Run {
         self.training.plans_moved()
     }
 
-    /// Writes everything on which the next step depends. `progress.json`, without which nothing is resumed, comes last.
+    /// Writes everything on which the next step depends. The file of the progress, without which nothing is resumed, comes last.
     pub fn save(&self, folder: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(folder)?;
         self.network.clone().save_file(folder.join("network.bpk"))?;

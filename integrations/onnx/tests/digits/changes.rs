@@ -1,4 +1,4 @@
-//! The files that the network is held against, and its own with a parameter changed.
+//! The weights with which the network's file is compared, and that file with a parameter changed.
 
 use anyhow::{Context, Result, ensure};
 use half::f16;
@@ -12,7 +12,7 @@ pub const WEIGHTS: &[u8] = include_bytes!("../../../../apps/digits/weights/v.saf
 pub fn place(name: &str) -> Result<std::ops::Range<usize>> {
     let weights = SafeTensors::deserialize(WEIGHTS)?;
     let bytes = weights.tensor(name)?.data();
-    // A tensor's name comes before its numbers, of which protobuf tells the length.
+    // A tensor's name comes before its numbers, which protobuf precedes by their length.
     let label = format!("{name}.f16");
     let found = DIGITS.windows(label.len()).rposition(|window| window == label.as_bytes()).context("no such name")?;
     let end = (found + label.len() + 8 + bytes.len()).min(DIGITS.len());

@@ -1,4 +1,4 @@
-//! Whole loops: the digits of the engine on the host beside those of the kernels, from the same labels, seed, sampler and guidance.
+//! Whole loops: the digits of the engine on the host against those of the kernels, from the same labels, seed, sampler and guidance.
 
 use crate::Stage;
 use crate::changes::scaled;
@@ -17,9 +17,9 @@ pub const TESTS: &[Test] = &[
     ("loops::another_seed_or_label_is_noticed", wrong_request),
 ];
 
-/// Allowed difference of a pixel, of -1 to 1. A prediction of the two differs by some 1e-6, as in the test against PyTorch, and the
-/// noise to begin with by 2e-6 (`NoiseKey::TOLERANCE`). Each call sees what the last one left, and guidance of 2 adds three times the
-/// difference of a prediction: six calls are allowed twenty times the 5e-6 that is put in. It is less than a hundredth of a grey level.
+/// Allowed difference of a pixel in -1..1. Predictions of the two differ by some 1e-6, as in the test against PyTorch, and the initial
+/// noise by 2e-6 (`NoiseKey::TOLERANCE`). Differences are carried on from call to call, and guidance of 2 adds three times the
+/// difference of a prediction: six calls may grow the 5e-6 of each call twenty times. This is an eightieth of a grey level.
 const TOLERANCE: f64 = 1e-4;
 
 const LABELS: [u32; 4] = [0, 3, 5, 8];
@@ -38,7 +38,7 @@ fn request<'a>(sampler: &'a Sampler, labels: &'a [u32], key: NoiseKey) -> Sample
     SamplerRequest { labels, sampler, guidance: GUIDANCE, key }
 }
 
-/// The digits of the kernels.
+/// Generates the digits by the kernels.
 fn by_kernels(stage: &Stage, request: &SamplerRequest<'_>) -> Result<Vec<f32>> {
     let weights = Weights::trained(Quantity::V)?;
     let generation = Generation::of_sampler(&stage.context, &stage.kernels, &weights, request)?;
@@ -70,7 +70,7 @@ fn agree(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Fails if digits of a fault agree with those of the kernels.
+/// Fails if the digits of a faulty request or network agree with those of the kernels.
 fn differs(stage: &Stage, network: &Network, faulty: &SamplerRequest<'_>, sampler: &Sampler, what: &str) -> Result<()> {
     let expected = by_kernels(stage, &request(sampler, &LABELS[1..2], KEY))?;
     let found = difference(&write_digits(network, faulty)?, &expected)?;

@@ -20,7 +20,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// None without an adapter that has WebGPU's default limits.
+    /// Opens the device; `None` without an adapter that has WebGPU's default limits.
     fn open() -> Option<Self> {
         let which = std::env::var("TWEEDIE_ADAPTER").ok();
         let gpu = pollster::block_on(Gpu::open(which.as_deref())).ok()?;
