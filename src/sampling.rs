@@ -74,7 +74,7 @@ impl<'a> Guidance<'a> {
 }
 
 /// The guidance of a row that uses the conditional prediction alone.
-const UNGUIDED: [f64; 2] = [1.0, 0.0];
+pub(crate) const UNGUIDED: [f64; 2] = [1.0, 0.0];
 
 /// A sampling loop on the caller's tensors, with one dispatch for the step after each call of the network.
 ///

@@ -60,6 +60,20 @@ fn every_sampler_is_its_rows() {
 }
 
 #[test]
+fn a_row_keeps_guidance_of_its_own() {
+    let (_, sampler) = samplers().into_iter().find(|(name, _)| *name == "ddim").expect("ddim");
+    let key = NoiseKey::seed(4);
+    let mut guided = sampler.clone();
+    guided.calls_mut().iter_mut().for_each(|call| call.row = call.row.guided([3.0, -2.0]));
+    assert!(!HostSampling::new(&sampler, SHAPE, key).is_guided());
+    assert!(HostSampling::new(&guided, SHAPE, key).is_guided());
+    let expected = on_host(HostSampling::new(&sampler, SHAPE, key).guided(3.0));
+    assert_eq!(on_host(HostSampling::new(&guided, SHAPE, key)), expected);
+    assert_eq!(on_host(HostSampling::new(&guided, SHAPE, key).guided(7.0)), expected);
+    assert_ne!(on_host(HostSampling::new(&sampler, SHAPE, key)), expected);
+}
+
+#[test]
 fn a_clean_sample_is_noised_to_the_first_level() {
     let (_, sampler) = samplers().into_iter().find(|(name, _)| *name == "ddim").expect("ddim");
     let (key, x0) = (NoiseKey::seed(4), [0.25; 10]);

@@ -172,8 +172,8 @@ impl Study<'_> {
         let seconds = begun.elapsed().as_secs_f64();
         let Row { predicts, solver, calls, .. } = &setting.row;
         ensure!(
-            pictures.iter().all(|x| !x.is_nan()),
-            "{predicts} with {solver} in {calls} calls: expected numbers, found NaN"
+            pictures.iter().all(|x| x.is_finite()),
+            "{predicts} with {solver} in {calls} calls: expected finite pixels, found others"
         );
         // The range of a picture file.
         pictures.iter_mut().for_each(|x| *x = x.clamp(-1.0, 1.0));

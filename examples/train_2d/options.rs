@@ -18,9 +18,8 @@ pub struct Options {
     pub out: PathBuf,
 }
 
-/// A plan keeps up to 256 bytes for the random key of each step: this many stay far below the 256 MiB that a buffer may
-/// have anywhere.
-const MOST_STEPS: i64 = 100_000;
+/// The most steps whose random keys a plan takes ([`Drawn::steps`](tweedie::gpu::Drawn::steps)).
+const MOST_STEPS: i64 = 65_536;
 const QUICK_STEPS: &str = "400";
 
 #[cfg(test)]

@@ -164,7 +164,6 @@ impl Scheduler {
         let flow = self.model.process() == Process::Flow;
         match option {
             "strength" | "begin_index" | "end_index" => true,
-            _ if self.takes.contains(&option) => true,
             "times" if flow => true,
             "shift" if flow && self.mu == Mu::Optional => true,
             "sigmas" if flow => true,

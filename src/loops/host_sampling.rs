@@ -7,6 +7,7 @@ use crate::gpu::tensor::Shape;
 use crate::loop_error::LoopError;
 use crate::math::sampler::Sampler;
 use crate::noise::NoiseKey;
+use crate::sampling::UNGUIDED;
 use crate::table::step::{Deviation, StepRow};
 use std::collections::VecDeque;
 
@@ -81,7 +82,8 @@ impl<'a> HostSampling<'a> {
         Self { sampler, elements, guidance: 1.0, key, calls: 0, x, remembered: VecDeque::new() }
     }
 
-    /// The same loop with classifier-free guidance of this scale, `u + scale*(c - u)`; 1 means no guidance.
+    /// The same loop with classifier-free guidance of this scale, `u + scale*(c - u)`; 1 means no guidance. A row of the sampler that
+    /// has its own guidance keeps it.
     #[must_use]
     pub fn guided(self, scale: f64) -> Self {
         Self { guidance: scale, ..self }
@@ -98,7 +100,7 @@ impl<'a> HostSampling<'a> {
     /// True if each call needs a second prediction, made without the condition.
     #[must_use]
     pub fn is_guided(&self) -> bool {
-        self.guidance != 1.0
+        self.guidance != 1.0 || self.sampler.calls().iter().any(|call| call.row.guidance != UNGUIDED)
     }
 
     /// Takes the network's predictions with the condition and without it, each `[batch, slices, elements]`, makes the step and goes
@@ -135,7 +137,8 @@ impl<'a> HostSampling<'a> {
             }
             check("learned", learned.len(), self.x.len())?;
         }
-        let row = StepRow { guidance: [self.guidance, 1.0 - self.guidance], ..call.row };
+        let mixture = [self.guidance, 1.0 - self.guidance];
+        let row = if call.row.guidance == UNGUIDED { call.row.guided(mixture) } else { call.row };
         let outputs = [conditional, unconditional, learned].map(|given| given.iter().copied().map(f64::from).collect());
         let (next, remembered) = self.stepped(&row, &outputs, slices);
         self.x = next;

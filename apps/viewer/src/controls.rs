@@ -21,7 +21,7 @@ pub enum Action {
 }
 
 /// The smallest and the largest radius of the brush, in pixels of a digit.
-const BRUSHES: [f32; 2] = [0.5, 8.0];
+pub(crate) const BRUSHES: [f32; 2] = [0.5, 8.0];
 
 /// Room for a slider's value, and for a name before a control, in points.
 const VALUE: f32 = 74.0;
@@ -170,7 +170,7 @@ fn beside<T>(ui: &mut Ui, name: &str, control: impl FnOnce(&mut Ui) -> T) -> T {
 }
 
 /// The least strength of the slider, in percent: one step of twenty.
-const LEAST_STRENGTH: f64 = 5.0;
+pub(crate) const LEAST_STRENGTH: f64 = 5.0;
 
 fn error(ui: &mut Ui, value: &mut f64) {
     let mut percent = (*value * 100.0).round();

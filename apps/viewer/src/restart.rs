@@ -2,6 +2,7 @@
 //!
 //! The choices are passed as one command line argument. Those that cannot be read from it get their defaults.
 
+use crate::controls::{BRUSHES, LEAST_STRENGTH};
 use crate::digits::{self, MOST_DIGITS, MOST_GUIDANCE};
 use crate::region::Region;
 use crate::schedules::recipe;
@@ -64,6 +65,7 @@ impl Restart {
             "solver": sampling.solver.name(),
             "steps": sampling.steps,
             "stochasticity": sampling.stochasticity,
+            "strength": sampling.strength,
             "predicts": sampling.predicts.name(),
             "network_error": sampling.error,
             "call": sampling.call,
@@ -98,8 +100,10 @@ impl Restart {
         let sampling = &mut state.sampling;
         sampling.source = if is("cuttings") { Source::Cuttings } else { Source::Posters };
         sampling.solver = value["solver"].as_str().and_then(Solver::find).unwrap_or(sampling.solver);
-        sampling.steps = whole("steps").map_or(sampling.steps, |steps| steps as usize);
-        sampling.stochasticity = number("stochasticity").unwrap_or(sampling.stochasticity);
+        sampling.steps = whole("steps").map_or(sampling.steps, steps);
+        sampling.stochasticity = number("stochasticity").map_or(sampling.stochasticity, part);
+        sampling.strength =
+            number("strength").map_or(sampling.strength, |strength| strength.clamp(LEAST_STRENGTH / 100.0, 1.0));
         sampling.predicts =
             PREDICTIONS.into_iter().find(|known| value["predicts"] == known.name()).unwrap_or(sampling.predicts);
         sampling.error = number("network_error").unwrap_or(sampling.error);
@@ -112,6 +116,14 @@ impl Restart {
         let place = || Some(Rect::from_min_max(pos2(side(0)?, side(1)?), pos2(side(2)?, side(3)?)));
         Self { state, place: place(), brief: whole("brief").unwrap_or(0) as u32 }
     }
+}
+
+fn steps(found: u64) -> usize {
+    found.clamp(1, MOST_STEPS as u64) as usize
+}
+
+fn part(found: f64) -> f64 {
+    found.clamp(0.0, 1.0)
 }
 
 /// The choices of the digits view, with the digit that was erased from.
@@ -143,11 +155,11 @@ fn read_digits(value: &Value, digits: &mut DigitsState) {
     let known = digits::PREDICTIONS.into_iter().find(|known| value["predicts"] == known.name());
     digits.predicts = known.unwrap_or(digits.predicts);
     digits.solver = digits::solvers().find(|known| value["solver"] == known.name()).unwrap_or(digits.solver);
-    digits.steps = whole("steps").map_or(digits.steps, |steps| steps.clamp(1, MOST_STEPS as u64) as usize);
-    digits.stochasticity = number("stochasticity").map_or(digits.stochasticity, |part| part.clamp(0.0, 1.0));
+    digits.steps = whole("steps").map_or(digits.steps, steps);
+    digits.stochasticity = number("stochasticity").map_or(digits.stochasticity, part);
     digits.guidance = number("guidance").map_or(digits.guidance, |scale| scale.clamp(0.0, MOST_GUIDANCE));
     digits.call = whole("call").map_or(digits.call, |call| call as usize);
-    digits.brush = number("brush").map_or(digits.brush, |radius| radius as f32);
+    digits.brush = number("brush").map_or(digits.brush, |radius| (radius as f32).clamp(BRUSHES[0], BRUSHES[1]));
     let numbers = |key: &str| value[key].as_array().into_iter().flatten();
     let digit: Vec<f32> = numbers("digit").filter_map(Value::as_f64).map(|value| value as f32).collect();
     digits.region = Region::of(&digit).map(|mut region| {
@@ -187,6 +199,7 @@ mod tests {
         (sampling.stochasticity, sampling.error, sampling.source) = (0.5, 0.125, Source::Cuttings);
         sampling.predicts = Quantity::Flow;
         state.renew_set();
+        state.sampling.strength = 0.35;
         let digits = &mut state.digits;
         (digits.class, digits.count, digits.predicts) = (None, 7, Quantity::Epsilon);
         (digits.solver, digits.steps, digits.stochasticity) = (Solver::find("ddim").unwrap(), 50, 0.75);
@@ -203,6 +216,7 @@ mod tests {
         assert!(region.is_some() && again.state.digits.region == region, "to the bit");
         assert_eq!((again.state.run().set.members.len(), again.place), (8, restart.place));
         assert_eq!((again.state.quantities(), again.brief), (restart.state.quantities(), 2));
+        assert_eq!(again.state.sampling.strength, 0.35);
     }
 
     #[test]
@@ -213,6 +227,8 @@ mod tests {
         }
         let text = r#"{"digits": {"class": 99, "count": 0, "steps": 1e9, "digit": [1], "guidance": "a"}}"#;
         let digits = Restart::read(text).state.digits;
+        let sampling = Restart::read(r#"{"steps": 100000, "strength": 0, "stochasticity": 7}"#).state.sampling;
+        assert_eq!((sampling.steps, sampling.strength, sampling.stochasticity), (MOST_STEPS, 0.05, 1.0));
         assert_eq!((digits.count, digits.region, digits.guidance), (1, None, 2.0));
     }
 }

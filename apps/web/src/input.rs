@@ -161,6 +161,8 @@ fn pressed(app: &Shared, event: &KeyboardEvent) -> Outcome {
     }
     let element = target(event);
     let key = event.key();
+    // Letters are the same with Shift and Caps Lock; other keys have names.
+    let key = if key.chars().count() == 1 { key.to_lowercase() } else { key };
     let figure = element.as_ref().is_some_and(|element| element.matches("figure[data-index]").unwrap_or(false));
     let views = matches!(key.as_str(), "1" | "2" | "3" | "4");
     if element.as_ref().is_some_and(|element| is_its_own(element, &key)) || (app.borrow().verifying && !views) {

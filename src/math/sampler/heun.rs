@@ -1,4 +1,4 @@
-//! Heun's method: second order from two calls a step.
+//! Heun's method: second order from two calls per step.
 //!
 //! **Theory.** Karras et al. 2022 (arXiv 2206.00364, algorithms 1 and 2): an Euler step, then the mean of the slopes at
 //! both ends. Along a step a sample moves by `u = (alpha' - alpha)*x0 + (sigma' - sigma)*epsilon`, and with `u^` from the

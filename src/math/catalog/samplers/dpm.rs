@@ -43,7 +43,7 @@ pub(super) const DPM_PP_SDE: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm++-sde",
     &["dpmpp-sde", "dpm-solver++ sde"],
-    "DPM-Solver++ SDE: two network calls a step, noise in both, as in k-diffusion",
+    "DPM-Solver++ SDE: two network calls per step, noise in both, as in k-diffusion",
     &[eta(1.0)],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL, &["eta"]], |options| {
         Ok(Box::new(DpmSde { compat: options.compat, ..DpmSde::new(options.eta.unwrap_or(1.0)) }))
@@ -73,7 +73,7 @@ pub(super) const DPM2: Entry<SamplerRecipe> = Entry::new(
     "sampler",
     "dpm2",
     &["kdpm2"],
-    "the midpoint method, two network calls a step, as in k-diffusion",
+    "the midpoint method, two network calls per step, as in k-diffusion",
     &[],
     SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], |_| Ok(Box::new(Dpm2::new()))),
 );

@@ -62,13 +62,13 @@ constructors! {
     ddim_reverse: "ddim-reverse", "DDIM from a picture to its noise, told each level's timestep (Dhariwal & Nichol 2021, arXiv 2105.05233).";
     euler: "euler", "Euler's method on the probability flow (Karras et al. 2022, arXiv 2206.00364), and on rectified flows.";
     euler_ancestral: "euler-ancestral", "Euler below the next level, then noise, as in k-diffusion.";
-    heun: "heun", "Heun's method, two network calls a step (Karras et al. 2022, arXiv 2206.00364).";
-    dpm2: "dpm2", "DPM2 of k-diffusion: the midpoint method, two network calls a step.";
+    heun: "heun", "Heun's method, two network calls per step (Karras et al. 2022, arXiv 2206.00364).";
+    dpm2: "dpm2", "DPM2 of k-diffusion: the midpoint method, two network calls per step.";
     dpm2_ancestral: "dpm2-ancestral", "DPM2 below the next level, then noise, as in k-diffusion.";
     dpm_solver_pp: "dpm++", "DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_3m: "dpm++-3m", "DPM-Solver++ 3M (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_2m_sde: "dpm++-2m-sde", "DPM-Solver++ 2M with fresh noise in every step (Lu et al. 2022, arXiv 2211.01095).";
-    dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ SDE of k-diffusion: two network calls a step, with fresh noise in both.";
+    dpm_solver_pp_sde: "dpm++-sde", "DPM-Solver++ SDE of k-diffusion: two network calls per step, with fresh noise in both.";
     dpm_solver_pp_2s: "dpm++-2s", "DPM-Solver++ 2S, singlestep: pairs of calls from one sample (Lu et al. 2022, arXiv 2211.01095).";
     dpm_solver_pp_inverse: "dpm++-inverse", "DPM-Solver++ 2M from a picture to its noise (Lu et al. 2022, arXiv 2211.01095).";
     unipc: "unipc", "UniPC: a predictor and a corrector with one call a step (Zhao et al. 2023, arXiv 2302.04867).";
@@ -166,7 +166,7 @@ const ENTRIES: &[Entry<SamplerRecipe>] = &[
         "sampler",
         "heun",
         &[],
-        "Heun's method: second order, two network calls a step (Karras et al. 2022)",
+        "Heun's method: second order, two network calls per step (Karras et al. 2022)",
         &[],
         SamplerRecipe::new(Scale::VarianceExploding, LINSPACE, &[SPACED, SIGMAS, FINAL], heun),
     ),

@@ -105,7 +105,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "heun",
         &["sample_heun"],
-        "Heun's method, two calls a step",
+        "Heun's method, two calls per step",
         CHURN,
         RunSampler::new(in_sigma::heun).drawing(StepNoise::OfStart),
     ),
@@ -119,7 +119,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "exp_heun_2_x0",
         &[],
-        "exponential Heun on the clean sample, two calls a step",
+        "exponential Heun on the clean sample, two calls per step",
         &[NO_ETA, S_NOISE, Parameter { default: Some(1.0), ..R }],
         RunSampler::new(seeds::seeds_2).choosing(&[PHI_2]),
     ),
@@ -133,7 +133,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
     named(
         "dpm_2",
         &["sample_dpm_2"],
-        "the midpoint method, two calls a step",
+        "the midpoint method, two calls per step",
         CHURN,
         RunSampler::new(in_sigma::dpm_2).dropping().drawing(StepNoise::OfStart),
     ),
