@@ -104,7 +104,7 @@ impl Gpu {
         Self::with_limits(&adapter, limits).await
     }
 
-    /// Opens an adapter with these limits and with the features that tweedie can use and the adapter has: timestamp queries,
+    /// Opens an adapter with these limits and with those features of the adapter that tools and tests use: timestamp queries,
     /// 64-bit integers, 16-bit floats and pipeline caches.
     ///
     /// # Errors

@@ -245,8 +245,8 @@ impl<'a> Sampling<'a> {
     /// Record it once, at timestep 0.
     ///
     /// The noise is given by a [`NoiseKey`](crate::NoiseKey), or by a [`Drawn`] with a seed for each sample. It is drawn on the
-    /// stream before the key's own, which is that of the first call. So the start of a seed is the same for every solver and
-    /// number of steps.
+    /// stream before the key's own: stream `u32::MAX` for a key on stream 0, where call `k`, and its known region, draw on stream `k`. So
+    /// the start of a seed is the same for every solver and number of steps.
     ///
     /// # Errors
     /// [`Error::Plan`] for tensors that do not fit.

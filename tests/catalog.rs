@@ -45,7 +45,7 @@ fn assert_sound<T>(catalogue: &Catalogue<T>) {
     let text = catalogue.find("no such name").map(|entry| entry.name).unwrap_err().to_string();
     let first = &catalogue.entries[0];
     assert!(
-        text.starts_with(&format!("expected {}", first.name)) && text.ends_with("; found `no such name`"),
+        text.starts_with(&format!("no {} is called `no such name` (expected {}", first.kind, first.name)),
         "{text}"
     );
 }
@@ -73,6 +73,21 @@ fn assert_builds<T: Debug>(catalogue: &Catalogue<Make<T>>) {
         }
         let error = entry.build(&[("colour", 1.0)]).unwrap_err();
         assert_eq!(error.to_string(), format!("colour does not apply to the {title}"));
+    }
+}
+
+/// The message begins with what was given, and names what was probably meant.
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest() {
+    let text = |error: CatalogError| error.to_string();
+    let unknown = text(Model::named("sdlx").unwrap_err());
+    assert!(unknown.starts_with("no model is called `sdlx`; did you mean `sdxl`? (expected ddpm (or"), "{unknown}");
+    let unknown = text(Sampler::CATALOGUE.find("EulerAncestrl").unwrap_err());
+    assert!(unknown.starts_with("no sampler is called `EulerAncestrl`; did you mean `euler-ancestral`?"), "{unknown}");
+    let long = "x".repeat(1000);
+    for strange in ["restart", "", long.as_str()] {
+        let unknown = text(Sampler::CATALOGUE.find(strange).unwrap_err());
+        assert!(unknown.starts_with(&format!("no sampler is called `{strange}` (expected ddpm, ddim")), "{unknown}");
     }
 }
 

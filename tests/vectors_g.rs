@@ -360,7 +360,7 @@ fn predictions_that_do_not_fit_are_named() {
     let norm = Guider::CATALOGUE.find("cfg-norm").unwrap().build(&[("norm_axis", 2.0)]).unwrap();
     let both = Predictions { unconditional: &[0.5; 4], ..Predictions::of(&[0.0; 4]) };
     let error = guidance.call(&norm.alone(None).unwrap(), both).unwrap_err().to_string();
-    assert!(error.ends_with("other than the first, which is the batch, found 2"), "{error}");
+    assert!(error.ends_with("but not the first, which is the batch; found 2"), "{error}");
     let listed = Guider { scales: Some(vec![1.0, 2.0]), ..Guider::linear(1.0) };
     assert!(listed.calls(3).is_err() && listed.calls(2).is_ok() && listed.alone(None).is_err());
 }

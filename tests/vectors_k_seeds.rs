@@ -181,5 +181,5 @@ fn noise_that_no_seed_gives_is_refused() {
     let other = [1, 2];
     let noise = [0.0; 12];
     let wrong = RunInputs { shape: &other, noise: Some(&noise), ..inputs };
-    assert_eq!(text(it.run, wrong), "shape: expected 12 elements, found 2");
+    assert_eq!(text(it.run, wrong), "noise: expected 2 elements, found 12");
 }

@@ -10,10 +10,16 @@ pub enum RecordError {
         /// Rows of the table.
         rows: u32,
     },
-    /// The plan takes no timestep from the host and the recording names one.
-    #[error("this plan takes no timestep from the host: expected Recording::per_sample(), found timestep {found}")]
+    /// The plan has one call for the batch and the recording names none.
+    #[error("this plan takes one call for the whole batch: expected Recording::call(0..{calls}), found none")]
+    CallMissing {
+        /// The calls of the loop.
+        calls: u32,
+    },
+    /// The plan takes no timestep and no call from the host, and the recording names one.
+    #[error("this plan takes its timesteps or calls from a buffer: expected Recording::per_sample(), found {found}")]
     TimestepUnused {
-        /// The timestep that was given.
+        /// The timestep or call that was given.
         found: u32,
     },
     /// A timestep outside the table.
@@ -22,6 +28,14 @@ pub enum RecordError {
         /// Rows of the table.
         rows: u32,
         /// The timestep that was given.
+        found: u32,
+    },
+    /// A call after the last one of the loop.
+    #[error("expected a call in 0..{calls}, found {found}")]
+    Call {
+        /// The calls of the loop.
+        calls: u32,
+        /// The call that was given.
         found: u32,
     },
     /// A timestep at which the value does not exist, such as x0 from epsilon at alpha = 0.

@@ -10,7 +10,7 @@ use crate::table::loss::Penalty;
 /// The source of a batch's timesteps.
 #[derive(Clone, Copy, Debug)]
 pub enum TimestepSource<'a> {
-    /// The application writes them into [`Training::timesteps`].
+    /// The application writes them into the buffer `timesteps` of the request.
     InBuffer,
     /// They are drawn on the GPU in every step.
     Drawn {

@@ -3,9 +3,10 @@
 use crate::Test;
 use crate::harness::Harness;
 use tweedie::gpu::{
-    Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Shape, Storage, Tensor, Timesteps,
+    Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Shape, Step, Storage, Tensor,
+    Timesteps,
 };
-use tweedie::table::{Matrix, Table};
+use tweedie::table::{Matrix, StepRow, Table};
 
 pub const TESTS: &[Test] = &[
     ("contract::a_timestep_out_of_range_is_nan_and_counted", a_timestep_out_of_range_is_nan_and_counted),
@@ -264,6 +265,11 @@ fn record_errors_record_nothing(harness: &Harness) {
     assert_eq!(fails(&batch, Recording::timestep(2)), RecordError::Timestep { rows: 2, found: 2 });
     assert_eq!(fails(&batch, Recording::timestep(0).step(1)), RecordError::Step { steps: 1, found: 1 });
     assert_eq!(fails(&each, Recording::timestep(0)), RecordError::TimestepUnused { found: 0 });
+    let [x, prediction] = [&p.a, &p.b].map(Tensor::f32);
+    let steps = Step::in_place(&[StepRow::IDENTITY; 2], Shape::new(2, 4), x, prediction);
+    let steps = steps.plan(&harness.context).expect("plan");
+    assert_eq!(fails(&steps, Recording::per_sample()), RecordError::CallMissing { calls: 2 });
+    assert_eq!(fails(&steps, Recording::call(2)), RecordError::Call { calls: 2, found: 2 });
     assert_eq!(batch.set_key(&harness.gpu.queue, 0, NoiseKey::seed(1)), Err(RecordError::NoNoise));
     assert_eq!(floats(harness, &p.out), [0.0; 8]);
     harness.run(&each, Recording::per_sample());

@@ -303,7 +303,7 @@ fn what_is_missing_is_named(harness: &Harness) {
     let linear = [GuideRow::CONDITIONAL];
     let plan = scene.guide(&linear).plan(&harness.context).expect("plan");
     let error = plan.set_rows(&harness.gpu.queue, 0, &[GuideRow { momentum: 0.0, ..rows[3] }]).unwrap_err();
-    assert_eq!(error, PlanError::FirstRows { row: 0, what: "follows from sums" });
+    assert_eq!(error, PlanError::FirstRows { row: 0, what: "has weights that follow from sums" });
 }
 
 /// Every change of a mixture on dimensions whose axes are short, long, the last and in between.
@@ -389,9 +389,10 @@ fn a_finish_that_does_not_fit_is_refused(harness: &Harness) {
     assert_eq!(shared, PlanError::Overlap { output: "guided", other: "conditional" });
     let small = refused(GuideFinish { conditional: (&short, 0), ..request });
     assert_eq!(small, PlanError::BufferTooSmall { tensor: "conditional", expected: 160, found: 80 });
-    let empty = PlanError::EmptyShape { batch: 0, elements: 0 };
+    let empty = PlanError::Rule { what: "dims", expected: "all at least 1", found: 0.0 };
     assert_eq!(refused(GuideFinish { dims: &[2, 0], ..request }), empty);
-    assert_eq!(refused(GuideFinish { dims: &[], ..request }), empty);
+    let none = PlanError::Rule { what: "the number of dims", expected: "at least 2", found: 0.0 };
+    assert_eq!(refused(GuideFinish { dims: &[], ..request }), none);
     let beyond = refused(GuideFinish { dims: &[2, usize::MAX], ..request });
     assert!(matches!(beyond, PlanError::DeviceLimit { .. }), "{beyond}");
 }

@@ -81,7 +81,7 @@ fn errors_name_what_was_found(harness: &Harness) {
         |preview: LatentPreview<'_>| preview.into_buffer(&harness.context, (&pixels, 0), 5).expect_err("refused");
     assert!(matches!(refusal(LatentPreview { frame: 1, ..latent }), PlanError::Rule { .. }));
     assert!(matches!(refusal(LatentPreview { factors: &[], ..latent }), PlanError::EmptyShape { .. }));
-    assert!(matches!(refusal(LatentPreview { width: 6, ..latent }), PlanError::Stride { .. }));
+    assert!(matches!(refusal(LatentPreview { width: 6, ..latent }), PlanError::Rule { what: "pitch", .. }));
     for stride in [60, u32::MAX] {
         let far = LatentPreview { sample: u32::MAX, latent: latent.latent.stride(stride), ..latent };
         assert!(matches!(refusal(far), PlanError::BufferTooSmall { .. }), "{stride}");

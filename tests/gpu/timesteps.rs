@@ -122,7 +122,8 @@ fn errors_name_what_was_found(harness: &Harness) {
         PlanError::WordOffset { words: "timesteps", found: 2 }
     ));
     assert!(matches!(error(TimestepDraw { batch: 0, ..good }), PlanError::EmptyShape { .. }));
-    assert_eq!(error(TimestepDraw { ends: &[], ..good }), PlanError::EmptyTable);
+    let none = PlanError::Rule { what: "the number of ends", expected: "at least 1", found: 0.0 };
+    assert_eq!(error(TimestepDraw { ends: &[], ..good }), none);
     assert_eq!(error(TimestepDraw { steps: 0, ..good }), PlanError::Steps { most: 65_536, found: 0 });
     let plan = good.plan(&harness.context).expect("plan");
     let record = |encoder: &mut wgpu::CommandEncoder| plan.encode(encoder, Recording::per_sample().step(3));

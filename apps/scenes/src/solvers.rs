@@ -194,7 +194,8 @@ mod tests {
                 let course = solver.course(schedule, 12, stochasticity, 1.0, predicts).unwrap();
                 assert!(course.calls().len() >= 12, "{}", solver.name());
                 let [before, end] = [0, course.calls().len()].map(|call| course.level(call)[1]);
-                let leaves_noise = solver.name() == "ComfyUI dpm_fast";
+                let leaves_noise =
+                    ["ComfyUI dpm_fast", "ComfyUI uni_pc", "ComfyUI uni_pc_bh2"].contains(&solver.name());
                 assert!(before > 0.5 && (end > 0.0) == leaves_noise, "{}: {before} to {end}", solver.name());
             }
         }

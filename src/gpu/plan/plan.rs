@@ -308,15 +308,17 @@ impl Plan {
 
     /// The dynamic offsets of a recording, and how many of them the bind group takes.
     fn offsets(&self, at: Recording) -> Result<([u32; 2], usize), RecordError> {
-        let Shared { keys, undefined, row_stride, looks_up, .. } = &*self.shared;
+        let Shared { keys, undefined, row_stride, looks_up, accepts, .. } = &*self.shared;
         let key = keys.offset(at.step)?;
         let rows = undefined.len() as u32;
         match (looks_up, at.timestep) {
             // Kernels look rows up in a table, which has no dynamic offset.
             (true, None) => Ok(([key, 0], 1)),
             (true, Some(found)) => Err(RecordError::TimestepUnused { found }),
+            (false, None) if accepts.is_of_calls() => Err(RecordError::CallMissing { calls: rows }),
             (false, None) => Err(RecordError::TimestepMissing { rows }),
             (false, Some(found)) => match undefined.get(found as usize).map(|row| row.load(Ordering::Relaxed)) {
+                None if accepts.is_of_calls() => Err(RecordError::Call { calls: rows, found }),
                 None => Err(RecordError::Timestep { rows, found }),
                 Some(true) => Err(RecordError::Undefined { found }),
                 Some(false) => Ok(([key, found * row_stride], 2)),

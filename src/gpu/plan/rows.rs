@@ -87,6 +87,11 @@ pub struct StepBounds {
 }
 
 impl Accepts {
+    /// True if there is a row for each call of a loop, not for each timestep.
+    pub const fn is_of_calls(&self) -> bool {
+        matches!(self, Self::Step(_) | Self::Guide(_))
+    }
+
     /// The error of rows of another op.
     fn wrong(&self, found: &'static str) -> PlanError {
         let expected = match self {

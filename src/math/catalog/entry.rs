@@ -11,7 +11,7 @@ use super::parameter::Parameter;
 /// let weight = Weight::CATALOGUE.find("min_snr_gamma")?.build(&[("gamma", 3.0)])?;
 /// assert_eq!(weight, Weight::MinSnr { gamma: 3.0 });
 /// let error = Weight::CATALOGUE.find("lpips").unwrap_err();
-/// assert!(error.to_string().starts_with("expected none (or constant, uniform, 1), snr, min-snr"));
+/// assert!(error.to_string().starts_with("no weight is called `lpips` (expected none (or constant, uniform, 1), snr, min-snr"));
 /// # Ok::<(), tweedie::math::catalog::CatalogError>(())
 /// ```
 #[derive(Debug)]
@@ -66,7 +66,20 @@ impl<T> Catalogue<T> {
     pub fn find(&self, name: &str) -> Result<&'static Entry<T>, CatalogError> {
         let wanted = plain(name);
         let found = self.entries.iter().find(|entry| entry.names().any(|known| plain(known) == wanted));
-        found.ok_or_else(|| CatalogError::Unknown { accepted: self.accepted(), found: name.to_owned() })
+        found.ok_or_else(|| self.unknown(name))
+    }
+
+    /// The error for a name that no entry has.
+    pub(super) fn unknown(&self, name: &str) -> CatalogError {
+        let wanted = plain(name);
+        let names = self.entries.iter().filter(|_| wanted.len() <= LONGEST).flat_map(Entry::names);
+        let nearest = names.map(|known| (distance(&plain(known), &wanted), known)).min();
+        CatalogError::Unknown {
+            kind: self.entries.first().map_or("entry", |entry| entry.kind),
+            accepted: self.accepted(),
+            nearest: nearest.filter(|(apart, _)| *apart <= MISSPELT && apart * 2 <= wanted.len()).map(|(_, name)| name),
+            found: name.to_owned(),
+        }
     }
 
     /// All names in one line, synonyms in brackets: `linear, scaled-linear (or quad, quadratic)`.
@@ -153,6 +166,36 @@ impl<T> Entry<Make<T>> {
     pub fn build_unchecked(&self, mut number: impl FnMut(&Parameter) -> f64) -> Result<T, CatalogError> {
         (self.make)(&Values(self.parameters.iter().map(|parameter| (parameter.name, number(parameter))).collect()))
     }
+}
+
+/// The most letters by which a misspelt name differs from the one that is meant.
+const MISSPELT: usize = 2;
+
+/// The longest name for which the nearest one is looked for.
+const LONGEST: usize = 64;
+
+/// The number of letters to insert, delete, replace or exchange with the next one that leads from one name to the other (Damerau
+/// 1964).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut rows = [Vec::new(), Vec::new(), (0..=to.len()).collect::<Vec<usize>>()];
+    let mut before = None;
+    for (i, a) in from.chars().enumerate() {
+        rows.rotate_left(1);
+        let [two_up, up, row] = &mut rows;
+        row.clear();
+        row.push(i + 1);
+        for (j, b) in to.iter().enumerate() {
+            let replaced = up[j] + usize::from(a != *b);
+            let mut least = replaced.min(up[j + 1] + 1).min(row[j] + 1);
+            if j > 0 && before == Some(*b) && to[j - 1] == a {
+                least = least.min(two_up[j - 1] + 1);
+            }
+            row.push(least);
+        }
+        before = Some(a);
+    }
+    rows[2].last().copied().unwrap_or(0)
 }
 
 /// The spelling in which names are compared.

@@ -19,8 +19,12 @@ use thiserror::Error;
 pub enum CatalogError {
     /// A name that no entry has.
     Unknown {
+        /// The word for the kind of thing, such as `schedule`.
+        kind: &'static str,
         /// The names and synonyms of the catalogue.
         accepted: String,
+        /// The name that differs least from the given one, if it differs by one or two letters.
+        nearest: Option<&'static str>,
         /// The name that was given.
         found: String,
     },
@@ -56,7 +60,9 @@ pub enum CatalogError {
     },
     /// Neither a number of steps nor a list of timesteps.
     NoSteps,
-    /// A flow whose shift follows from the size of the image, where the size is not given.
+    /// A flow whose shift follows from the size of the image, where the size is not given: in
+    /// [`SamplerOptions::tokens`](super::SamplerOptions::tokens) or `mu`, or as the size that
+    /// [`Recipe::sampler`](crate::math::Recipe::sampler) takes.
     NoSize,
     /// Two options that determine the same thing.
     Contradiction {
@@ -112,7 +118,10 @@ impl CatalogError {
     /// ```
     pub fn describe(&self, spell: impl Fn(&str) -> String) -> String {
         match self {
-            Self::Unknown { accepted, found } => format!("expected {accepted}; found `{found}`"),
+            Self::Unknown { kind, accepted, nearest, found } => {
+                let hint = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+                format!("no {kind} is called `{found}`{hint} (expected {accepted})")
+            }
             Self::Unused { option, by } => format!("{} does not apply to the {by}", spell(option)),
             Self::Missing { option, by } => format!("the {by} needs {}", spell(option)),
             Self::Range { parameter, found } => {

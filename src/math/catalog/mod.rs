@@ -25,7 +25,11 @@
 //! | [`Source::CATALOGUE`](crate::noise::Source::CATALOGUE) | a source of noise | numbers |
 //! | [`Model::PROCESSES`](crate::math::Model::PROCESSES) | a model of a process | a number of timesteps |
 //!
-//! The catalogues of ComfyUI's names (models, grids and samplers of a run) are in [`math::run`](crate::math::run).
+//! | [`RunModel::CATALOGUE`](crate::math::run::RunModel::CATALOGUE) | a model of a run of ComfyUI | nothing |
+//! | [`RunSampler::CATALOGUE`](crate::math::run::RunSampler::CATALOGUE) | a sampler of ComfyUI | options of a run |
+//! | [`GridRule::CATALOGUE`](crate::math::run::GridRule::CATALOGUE) | a scheduler of ComfyUI, or a node that makes or changes sigmas | inputs of the node |
+//!
+//! `tweedie list` prints most of them; [`Catalogue::accepted`] returns all names of one.
 //!
 //! **Practice.** [`Catalogue::find`] takes the name of an entry or a synonym in any spelling: upper and lower case, `-`, `_` and
 //! spaces make no difference. [`Entry::build`] takes numbers by name, fills in the defaults, and refuses names that the entry does

@@ -19,8 +19,7 @@ impl FromStr for Quantity {
 
     fn from_str(text: &str) -> Result<Self, CatalogError> {
         let Some((name, sigma_data)) = text.split_once(':') else { return Self::CATALOGUE.find(text)?.build(&[]) };
-        let unknown = |_| CatalogError::Unknown { accepted: Self::CATALOGUE.accepted(), found: text.to_owned() };
-        let sigma_data = sigma_data.trim().parse().map_err(unknown)?;
+        let sigma_data = sigma_data.trim().parse().map_err(|_| Self::CATALOGUE.unknown(text))?;
         Self::CATALOGUE.find(name)?.build(&[(SIGMA_DATA.name, sigma_data)])
     }
 }

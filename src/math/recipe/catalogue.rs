@@ -17,7 +17,12 @@ impl Model {
     /// Published models that are often sampled or trained further: those of [`Recipe::CATALOGUE`].
     pub const CATALOGUE: Catalogue<Make<Self>> = Catalogue { entries: &MODELS };
 
-    /// Returns the published model of this name or synonym.
+    /// Returns the published model of this name or synonym, with the timestep of its scheduler in diffusers.
+    ///
+    /// That timestep runs to 1000 even for networks that take a time `t` in `0..=1`, such as FLUX, Qwen-Image and Z-Image: a pipeline of
+    /// diffusers divides it by 1000 before it calls the network. If you call such a network yourself, take the model of
+    /// [`Recipe::model`], whose calls have the number that the network takes, or divide `call.timestep` by 1000. The column *told* of
+    /// `docs/models.md` has that number for each model.
     ///
     /// # Errors
     /// [`CatalogError::Unknown`], which lists the names that are accepted.

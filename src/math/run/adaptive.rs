@@ -172,6 +172,11 @@ impl Adaptive {
         })
     }
 
+    /// The sigma at which the steps end.
+    pub(super) fn last_sigma(&self) -> f64 {
+        (-self.last).exp()
+    }
+
     /// The unit of the table, in `-ln(sigma)`.
     pub(crate) fn unit(&self) -> f64 {
         (self.last - self.first) / f64::from(UNITS)

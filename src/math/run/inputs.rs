@@ -33,17 +33,22 @@ impl RunInputs<'_> {
             ("mask", self.mask),
             ("inpaint_noise", self.inpaint_noise),
         ];
+        let too_large = || {
+            let expected = "a shape whose number of elements fits an address".to_owned();
+            RunError::Value { name: "shape".to_owned(), expected, found: format!("{:?}", self.shape) }
+        };
         let of_shape = match self.shape {
             [] => None,
-            shape => shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)),
+            shape => {
+                Some(shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).ok_or_else(too_large)?)
+            }
         };
         let starts = tensors[..3].iter().filter_map(|(_, tensor)| tensor.map(<[f64]>::len));
         let missing = RunError::Missing { expected: "noise, an initial sample, a latent image, or a shape" };
-        let count = starts.chain(of_shape).next().ok_or(missing)?;
+        let count = of_shape.into_iter().chain(starts).next().ok_or(missing)?;
         for (name, tensor) in tensors {
             length(name, tensor.map_or(count, <[f64]>::len), count)?;
         }
-        length("shape", of_shape.unwrap_or(count), count)?;
         Ok(count)
     }
 

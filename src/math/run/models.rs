@@ -97,7 +97,7 @@ const MODELS: &[Entry<NamedModel>] = &[
     entry("flow3", &[], "a rectified flow of shift 3", FLOW, &[("shift", 3.0)]),
     entry(
         "sd3",
-        &["stable-diffusion-3-medium", "sd35"],
+        &["stable-diffusion-3-medium", "sd35", "sd3.5"],
         "Stable Diffusion 3, a rectified flow",
         FLOW,
         &[("shift", 3.0)],

@@ -81,7 +81,7 @@ pub struct Run {
     pub last_step: Option<usize>,
     /// True if a run that `last_step` cuts short still goes to sigma 0 in its last step.
     pub force_full_denoise: bool,
-    /// False for a run that starts from the latent image without noise.
+    /// True by default. False for a run that starts from the latent image without noise.
     pub add_noise: bool,
     /// True to reverse the sigmas, from clean to noisy.
     pub flip_sigmas: bool,

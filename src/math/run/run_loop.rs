@@ -5,7 +5,7 @@ use super::applied::Space;
 use super::error::RunError;
 use super::model::RunModel;
 use super::run::{Run, RunGuidance};
-use super::solvers::course::{Walked, last_above_zero};
+use super::solvers::course::Walked;
 use super::solvers::sampler::{RunSampler, StepNoise};
 use super::value::{RunValue, numbers};
 use crate::math::catalog::entry::Entry;
@@ -51,7 +51,6 @@ pub struct RunLoop {
     /// The number of standard deviations at which noise is clipped.
     pub(super) clip: Option<f64>,
     pub(super) redraws_known: bool,
-    ends_above_zero: bool,
     pub(super) seeded: Option<Seeded>,
 }
 
@@ -139,7 +138,6 @@ impl Run {
             differential,
             clip: (clip > 0.0).then_some(clip),
             redraws_known: sampler.make.redraws_known,
-            ends_above_zero: sampler.make.ends_above_zero,
             seeded,
         })
     }
@@ -263,13 +261,14 @@ impl RunLoop {
         }
     }
 
-    /// The sigma of the last sample: that at which the grid ends, or the last one above 0 for `dpm_fast` and `dpm_adaptive`, which
-    /// cannot step to 0. Above 0, noise of this sigma remains in the result.
+    /// The sigma of the last sample: usually the last one of the grid. `dpm_fast` and `dpm_adaptive` cannot step to 0 and end at the
+    /// last sigma above it; `uni_pc` ends at 0.001 instead of 0. Above 0, noise of this sigma remains in the result.
     #[must_use]
     pub fn last_sigma(&self) -> f64 {
-        match &self.sigmas[..] {
-            sigmas @ [_, _, ..] if self.ends_above_zero => last_above_zero(sigmas),
-            sigmas => sigmas.last().copied().unwrap_or(0.0),
+        match &self.way {
+            Way::Planned(planned) => planned.remaining_sigma,
+            Way::Adaptive(adaptive) => adaptive.last_sigma(),
+            Way::Nothing => self.sigmas.last().copied().unwrap_or(0.0),
         }
     }
 

@@ -48,7 +48,8 @@ pub struct DpmSolver {
     pub eta: f64,
     /// The factor of fresh noise (`s_noise` of k-diffusion), usually 1.
     pub noise_scale: f64,
-    /// With fewer than 15 steps, the last step is of first order and the one before of second order at most.
+    /// With fewer than 15 steps, the last step is of first order and the one before of second order at most. A last step to the clean
+    /// sample is of first order in any case.
     pub lower_order_final: bool,
     /// The last step is of first order.
     pub euler_at_final: bool,

@@ -58,7 +58,7 @@ pub struct Replay {
     /// A run file, instead of a sampler and a model: JSON with the names of ComfyUI's nodes; or, with --model, a workflow of ComfyUI
     /// in its API form, or a PNG that holds one
     #[arg(long = "run", value_name = "FILE.json",
-        conflicts_with_all = ["sampler", "steps", "timesteps", "times", "strength", "begin_index", "end_index", "sections", "spacing", "offset", "prediction", "scale", "sigmas", "sigma_min", "sigma_max", "rho", "final", "eta", "rederive_epsilon", "variance", "clip", "threshold", "threshold_max", "order", "solver_type", "corrector_order", "tau", "jump_length", "jump_n_sample", "no_corrector", "original_steps", "shift", "mu", "tokens", "s_churn", "s_tmin", "s_tmax", "s_noise", "config", "process", "n_grid", "num_policy_substeps", "final_step_size_scale", "tsr_k", "tsr_sigma", "max_timesteps", "intermediate_timesteps", "stage_index", "start_time", "sampling_eps"])]
+        conflicts_with_all = ["sampler", "steps", "timesteps", "times", "strength", "begin_index", "end_index", "sections", "spacing", "offset", "prediction", "scale", "sigmas", "sigma_min", "sigma_max", "rho", "final", "eta", "rederive_epsilon", "variance", "clip", "threshold", "threshold_max", "order", "solver_type", "corrector_order", "tau", "jump_length", "jump_n_sample", "no_corrector", "original_steps", "shift", "mu", "tokens", "s_churn", "s_tmin", "s_tmax", "s_noise", "config", "process", "n_grid", "num_policy_substeps", "final_step_size_scale", "tsr_k", "tsr_sigma", "max_timesteps", "intermediate_timesteps", "stage_index", "is_amplify_first_chunk", "start_time", "sampling_eps"])]
     run_file: Option<PathBuf>,
 
     /// The id of the sampler node, for a workflow that has several

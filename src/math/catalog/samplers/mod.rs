@@ -39,6 +39,8 @@ macro_rules! constructors {
             $(
                 #[doc = $doc]
                 ///
+                #[doc = concat!("This is `", $entry, "` of [`Sampler::CATALOGUE`], on the sampler's own levels.")]
+                ///
                 /// # Errors
                 /// [`CatalogError::Process`] for a model of another process, [`CatalogError::Sampler`] for an impossible number of
                 /// steps and for a prediction that does not determine what the solver needs, [`CatalogError::NoSize`] for a flow
@@ -82,7 +84,7 @@ constructors! {
     tcd: "tcd", "TCD: trajectory consistency, with `eta` 0.3 (Zheng et al. 2024, arXiv 2402.19159).";
     consistency: "consistency", "A consistency model on sigmas: the clean sample, noised again (Song et al. 2023, arXiv 2303.01469).";
     repaint: "repaint", "RePaint with jumps of 10 steps, each of their levels reached 10 times (Lugmayr et al. 2022, arXiv 2201.09865).";
-    flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206).";
+    flow_euler: "flow-euler", "Euler's method on a rectified flow (Esser et al. 2024, arXiv 2403.03206). On a flow, [`euler`](Self::euler) has the same rows.";
     flow_heun: "flow-heun", "Heun's method on a rectified flow (Karras et al. 2022, arXiv 2206.00364).";
     pi_flow: "pi-flow", "pi-Flow: one output of the network is a policy for the whole step (Chen et al. 2025, arXiv 2510.14974).";
     proteina: "proteina", "A rectified flow with the noise of RFD4-Proteina, at the temperature of the data.";

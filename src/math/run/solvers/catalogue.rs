@@ -156,7 +156,7 @@ const ENTRIES: &[Entry<RunSampler>] = &[
         &["sample_dpm_fast"],
         "DPM-Solver of orders up to 3, as many calls as steps",
         DETERMINISTIC,
-        RunSampler::new(in_sigma::dpm_fast).ending_above_zero(),
+        RunSampler::new(in_sigma::dpm_fast),
     ),
     named(
         "dpm_adaptive",

@@ -34,6 +34,7 @@ pub struct Course<'a> {
     it: Recorder,
     asked: Vec<f64>,
     spans: Vec<[f64; 2]>,
+    left: Option<f64>,
 }
 
 /// A loop that a solver has walked.
@@ -45,8 +46,10 @@ pub struct Walked {
     pub call_sigmas: Vec<f64>,
     /// The sigmas between which each noise is drawn, of a sampler with Brownian noise.
     pub spans: Vec<[f64; 2]>,
-    /// The sigma at which it ended.
+    /// The last sigma of its grid.
     pub last_sigma: f64,
+    /// The sigma of the noise that remains in the result.
+    pub remaining_sigma: f64,
 }
 
 /// The last sigma of a grid that is above 0, if one of the last two is: there a sampler ends that cannot step to 0.
@@ -75,13 +78,20 @@ impl<'a> Course<'a> {
             it: Recorder::new(name),
             asked: Vec::new(),
             spans: Vec::new(),
+            left: None,
         }
+    }
+
+    /// Says that noise of this sigma remains, where that is not the last sigma.
+    pub const fn leaves(&mut self, sigma: f64) {
+        self.left = Some(sigma);
     }
 
     /// Ends it with this result.
     pub fn finish(self, result: &Linear) -> Result<Walked, SamplerError> {
         let last_sigma = self.sigmas.last().copied().unwrap_or(0.0);
-        Ok(Walked { recorded: self.it.finish(result)?, call_sigmas: self.asked, spans: self.spans, last_sigma })
+        let (recorded, remaining_sigma) = (self.it.finish(result)?, self.left.unwrap_or(last_sigma));
+        Ok(Walked { recorded, call_sigmas: self.asked, spans: self.spans, last_sigma, remaining_sigma })
     }
 
     /// The number of steps.

@@ -129,6 +129,7 @@ pub fn dpm_fast(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     let calls = course.steps();
     let eta = course.number("eta");
     let end = last_above_zero(&course.sigmas);
+    course.leaves(end);
     let orders = orders(calls);
     let [first, last] = [course.ends(0).0, end].map(|sigma| -sigma.ln());
     let mut x = course.start();

@@ -34,8 +34,6 @@ pub struct RunSampler {
     pub drops_a_sigma: bool,
     /// True if it draws new noise for a known region: one draw, with the run's seed plus 1.
     pub redraws_known: bool,
-    /// True if it cannot step to a sigma of 0: it ends at the last sigma above 0, and the noise of that sigma remains.
-    pub ends_above_zero: bool,
     /// The generator of its noise after the start.
     pub noise: StepNoise,
     rule: Option<Rule>,
@@ -57,14 +55,13 @@ impl RunSampler {
         needs_unconditional: false,
         drops_a_sigma: false,
         redraws_known: false,
-        ends_above_zero: true,
         noise: StepNoise::NextSeed,
         rule: None,
         published: None,
     };
 
     pub(super) const fn new(rule: Rule) -> Self {
-        Self { rule: Some(rule), ends_above_zero: false, ..Self::ADAPTIVE }
+        Self { rule: Some(rule), ..Self::ADAPTIVE }
     }
 
     /// The same with a published method that differs from ComfyUI's.
@@ -90,10 +87,6 @@ impl RunSampler {
 
     pub(super) const fn redrawing(self) -> Self {
         Self { redraws_known: true, ..self }
-    }
-
-    pub(super) const fn ending_above_zero(self) -> Self {
-        Self { ends_above_zero: true, ..self }
     }
 
     pub(super) const fn drawing(self, noise: StepNoise) -> Self {
