@@ -90,7 +90,11 @@ fn wrong_runs() {
     let folder = Folder::new();
     let base = json!({ "model": "sd15", "scheduler": "karras", "steps": 5 });
     let wrong: &[(&str, Value, &[&str])] = &[
-        ("scheduler", json!("karas"), &["expected simple, sgm_uniform, karras", "found `karas`"]),
+        (
+            "scheduler",
+            json!("karas"),
+            &["expected simple, sgm_uniform, karras", "no grid is called `karas`; did you mean `karras`?"],
+        ),
         ("sheduler", json!("karras"), &["a run has no key `sheduler`; it has version, model"]),
         ("steps", json!(-1), &["steps: expected a whole number, at least 0, found -1"]),
         ("steps", json!(0), &["the number of steps of karras must be at least 1, found 0"]),

@@ -156,7 +156,7 @@ fn misfits() {
     refused("{", &["run.json", "EOF"]);
     refused("{}", &["run.json", "expected `guidance`"]);
     refused(r#"{"guidance": 2, "guidanse": 1}"#, &["guidance, steps, step, compat", "found `guidanse`"]);
-    refused(r#"{"guidance": {"kind": "cfgg"}}"#, &["guidance: expected cfg", "found `cfgg`"]);
+    refused(r#"{"guidance": {"kind": "cfgg"}}"#, &["guidance: no guidance is called `cfgg`; did you mean `cfg`?"]);
     refused(r#"{"guidance": {"kind": "cfg", "eta": 1}}"#, &["eta does not apply to the cfg guidance"]);
     refused(r#"{"guidance": "fdg"}"#, &["[batch, channels, height, width]", "2 levels", "found [2, 2, 2]"]);
     refused(r#"{"guidance": {"kind": "fdg", "start": [0, 0.5, 1]}}"#, &["one for each of 2 levels, found 3"]);
