@@ -371,7 +371,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        assert!(refusal(json!({"kind": "cgf"})).starts_with("guidance: expected cfg (or ClassifierFreeGuidance"));
+        assert!(
+            refusal(json!({"kind": "cgf"})).starts_with("guidance: no guidance is called `cgf`; did you mean `cfg`?")
+        );
         assert_eq!(refusal(json!({"kind": "cfg", "eta": 1})), "guidance: eta does not apply to the cfg guidance");
         assert_eq!(
             refusal(json!({"kind": "cfg", "dropout": 1})),
