@@ -1,4 +1,4 @@
-//! The catalogues: names, defaults, ranges, and the things that they build.
+//! The catalogues: names, defaults, ranges, and what their entries build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -13,13 +13,13 @@ use tweedie::math::{
 use tweedie::noise::{CudaDevice, JaxLayout, Source};
 use tweedie::table::{Clip, Penalty};
 
-/// The spellings in which a name is understood.
+/// Spellings of a name that all find its entry.
 fn spellings(name: &str) -> Vec<String> {
     let dashes = name.replace(['_', ' '], "-");
     vec![name.to_owned(), name.to_uppercase(), dashes.replace('-', "_"), dashes.replace('-', ""), format!(" {dashes} ")]
 }
 
-/// Names, lines and ranges of every entry of a catalogue.
+/// Checks the names, summaries and ranges of every entry of a catalogue.
 fn assert_sound<T>(catalogue: &Catalogue<T>) {
     let mut owners = BTreeMap::new();
     for entry in catalogue.entries {
@@ -50,10 +50,11 @@ fn assert_sound<T>(catalogue: &Catalogue<T>) {
     );
 }
 
-/// Lengths of schedules above this would only cost time.
+/// The longest schedule that is built: longer ones would only cost time.
 const MOST_STEPS: f64 = 2000.0;
 
-/// Every entry builds from its defaults and from the ends of its ranges or says why not; nothing else is taken.
+/// Checks that every entry builds from its defaults, never refuses the ends of a range as out of range, and refuses values
+/// just beyond them, NaN and unknown parameters.
 fn assert_builds<T: Debug>(catalogue: &Catalogue<Make<T>>) {
     for entry in catalogue.entries {
         let title = entry.title();
@@ -219,7 +220,7 @@ fn placements_make_falling_lists() {
 /// Sets an option.
 type Change = fn(&mut SamplerOptions);
 
-/// Every option, as it is given beside six steps or in their place.
+/// Every option, set in addition to six steps or instead of them.
 const OPTIONS: &[(&str, Change)] = &[
     ("times", |o| (o.times, o.steps) = (Some(vec![0.9, 0.5, 0.1]), None)),
     ("begin_index", |o| o.begin_index = Some(2)),
@@ -265,9 +266,9 @@ const OPTIONS: &[(&str, Change)] = &[
 /// Options that no sampler refuses.
 const ALWAYS: [&str; 5] = ["clip", "threshold", "strength", "begin_index", "end_index"];
 
-/// Options that change nothing, and the samplers that yet use them.
+/// Options that change nothing here, and the samplers that accept them all the same.
 const IDLE: [(&str, &[&str]); 4] = [
-    // This one is their own.
+    // These samplers have this scale already.
     (
         "scale",
         &[
@@ -283,7 +284,7 @@ const IDLE: [(&str, &[&str]); 4] = [
             "deis",
         ],
     ),
-    // The last step leads to the clean sample: it is of first order in any case.
+    // The last step leads to the clean sample, so it is of first order in any case.
     ("lower_order_final", &["dpm++", "dpm++-2m-sde", "dpm++-2s", "unipc", "sa-solver", "deis"]),
     ("euler_at_final", &["dpm++", "dpm++-3m", "dpm++-2m-sde", "dpm++-inverse"]),
     // Six steps are too few for a jump of ten.
@@ -315,7 +316,7 @@ fn a_sampler_refuses_the_options_that_it_does_not_use() {
                 }
                 built => {
                     assert!(used, "{name}: {}", entry.title());
-                    // An offset is of leading spacing alone.
+                    // An offset applies only to leading spacing.
                     if *name != "offset" && built.is_ok_and(|sampler| sampler == plain) {
                         idle.insert(*name);
                     }
@@ -378,7 +379,7 @@ fn contradictions_are_named() {
     }
 }
 
-/// A schedule that no catalogue has.
+/// A schedule that is in no catalogue.
 const PRETENDED_SCHEDULES: &[Entry<Make<Schedule>>] = &[Entry::new(
     "schedule",
     "two-steps",
@@ -388,7 +389,7 @@ const PRETENDED_SCHEDULES: &[Entry<Make<Schedule>>] = &[Entry::new(
     |values| Ok(Schedule::from_betas(&[0.1, values.number("second")])?),
 )];
 
-/// A sampler that no catalogue has.
+/// A sampler that is in no catalogue.
 const PRETENDED_SAMPLERS: &[Entry<SamplerRecipe>] = &[Entry::new(
     "sampler",
     "heun-vp",
@@ -420,7 +421,7 @@ fn a_pretended_entry_needs_no_further_code() {
     assert_eq!(refused.to_string(), "eta does not apply to the heun-vp sampler");
 }
 
-/// A source is built under its own name, from the numbers that shape it.
+/// A source is built by its own name, from its parameters.
 #[test]
 fn noise_sources_know_their_names() {
     for entry in Source::CATALOGUE.entries {

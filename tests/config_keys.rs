@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use tweedie::config::Scheduler;
 use tweedie::math::catalog::SamplerOptions as Run;
 
-/// Files that are published with models: Chroma, CogVideoX 5B, FLUX.1 dev, Hotshot-XL, Hyper-SD, LDM, Qwen-Image, Stable Diffusion 1.5
-/// and 3, Stable Diffusion XL, Wan 2.1 and Kolors.
+/// Files that are published with models: Chroma, CogVideoX 5B, FLUX.1 dev, Hotshot-XL, Hyper-SD, LDM, Qwen-Image, Stable
+/// Diffusion 1.5 and 3, Wan 2.1 and Kolors.
 const PUBLISHED: &[&str] = &[
     r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "_diffusers_version": "0.34.0.dev0", "base_image_seq_len": 256,
         "base_shift": 0.5, "invert_sigmas": false, "max_image_seq_len": 4096, "max_shift": 1.15, "num_train_timesteps": 1000,
@@ -72,7 +72,7 @@ static FILES: LazyLock<Vec<Value>> = LazyLock::new(|| {
     PUBLISHED.iter().map(|text| serde_json::from_str(text).unwrap()).chain(of_runs).collect()
 });
 
-/// Every key that one of the files has.
+/// Every key of the files, and every option of `configs`.
 static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut keys: Vec<String> = OPTIONS.iter().map(|key| (*key).to_owned()).collect();
     keys.extend(
@@ -83,7 +83,8 @@ static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
     keys
 });
 
-/// The keys of a file that are neither read nor noted: a read one refuses what no option can be.
+/// The keys of a file that are neither read nor noted; none for a file that is refused. A key counts as read if it refuses a
+/// value that no option can have.
 fn skipped(file: &Value) -> Vec<String> {
     let Ok(scheduler) = Scheduler::parse(&file.to_string()) else { return Vec::new() };
     let noted = |key: &str| scheduler.notes().iter().any(|note| note.split([' ', ',', ':']).any(|word| word == key));
@@ -164,7 +165,7 @@ fn changed(file: &Value, changes: &[Change]) -> Value {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// A real file with changes: an error, or a model of which every key is read or noted; and its run is an error or a sampler.
+    /// A real file with changes is an error, or every key of it is read or noted; its run is an error or a sampler, never a panic.
     #[test]
     fn no_key_of_a_changed_file_is_skipped(
         file in 0..FILES.len(),

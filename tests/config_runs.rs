@@ -1,4 +1,4 @@
-//! Runs of files whose options and arguments act on each other.
+//! Runs of files whose options and arguments interact.
 
 use crate::support::assert_within;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tweedie::math::Sampler;
 use tweedie::math::catalog::SamplerOptions as Run;
 use tweedie::table::Clip;
 
-/// The error of a timestep near 1000 that is computed in f64 in another order.
+/// The error of a timestep near 1000 that is computed in f64 in a different order.
 const TOLD: f64 = 1e-9;
 
 fn read(file: &Value) -> Scheduler {
@@ -112,7 +112,7 @@ fn a_consistency_model_takes_the_steps_it_was_distilled_from() {
     assert_eq!(told(&lcm, &Run::steps(4)), [999.0, 759.0, 499.0, 259.0]);
 }
 
-/// diffusers takes logarithms in f32, below that of the largest sigma, and rounds timesteps down.
+/// diffusers takes logarithms in f32, where the first falls below that of the largest sigma, and rounds timesteps down.
 #[test]
 fn the_first_timestep_of_placed_sigmas_is_one_less_in_diffusers() {
     for (class, flag) in [
@@ -149,7 +149,7 @@ fn an_old_spelling_beside_its_new_one_is_noted() {
     assert!(notes(alone).contains("prediction_type: sample"));
 }
 
-/// Schedulers of tokens are refused, and the error lists the classes that are read.
+/// A scheduler of tokens is refused for its class.
 #[test]
 fn a_class_that_is_not_supported_is_named() {
     let tokens = Scheduler::parse(r#"{"_class_name": "VQDiffusionScheduler"}"#).unwrap_err();

@@ -9,7 +9,7 @@ fn read(config: Value) -> Scheduler {
     Scheduler::parse(&config.to_string()).unwrap()
 }
 
-/// The run by default, and as diffusers computes it.
+/// The default run, and the run as diffusers computes it.
 fn both(config: Value, run: SamplerOptions) -> [Sampler; 2] {
     let scheduler = read(config);
     [run.clone(), run.as_diffusers()].map(|run| scheduler.sampler(&run).unwrap())
@@ -38,14 +38,14 @@ fn groups_of_singlestep_calls() {
     let noisy = |lower: bool| json!({ "final_sigmas_type": "sigma_min", "lower_order_final": lower });
     assert_eq!(run(noisy(false), SamplerOptions::steps(4)), [[0, 1, 0, 1]; 2]);
     assert_eq!(run(noisy(true), SamplerOptions::steps(4)), [[0, 1, 0, 0]; 2]);
-    // A part of a run has groups of its own, in diffusers those of the whole.
+    // A part of a run has groups of its own; in diffusers it has those of the whole run.
     let part = SamplerOptions { begin_index: Some(2), ..SamplerOptions::steps(9) };
     let [ours, theirs] = run(third(), part);
     assert_eq!(ours, [0, 1, 2, 0, 1, 2, 0]);
     assert_eq!(theirs, [0, 0, 1, 2, 0, 1, 0]);
 }
 
-/// Some roundings of numbers near 1, of levels that were found by two ways.
+/// A few roundings of numbers near 1, for levels that are computed in two ways.
 const ROUNDING: f64 = 1e-13;
 
 #[test]
@@ -83,7 +83,7 @@ fn a_class_towards_noise() {
     assert_eq!(lists(json!({ "timestep_spacing": "trailing" }), 4), [(0.0, 749.0, 4), (249.0, 999.0, 4)]);
     let leading = json!({ "timestep_spacing": "leading", "steps_offset": 1 });
     assert_eq!(lists(leading, 5), [(0.0, 665.0, 5), (1.0, 665.0, 5)]);
-    // diffusers visits equal timesteps once, and so does not come to the noisiest.
+    // diffusers visits equal timesteps once, so that its run is shorter.
     let karras = json!({ "use_karras_sigmas": true, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012 });
     let [ours, theirs] = lists(karras, 50);
     assert_eq!((ours.0, ours.2), (0.0, 50));

@@ -7,7 +7,7 @@ use tweedie::table::{Matrix, Table};
 
 const SUM: Matrix = [[1.0, 1.0], [1.0, -1.0]];
 
-/// The queue is to be kept: a device without one records nothing.
+/// A noop device and its queue, which must be kept alive: without it the device records nothing.
 pub fn device(limits: wgpu::Limits) -> (wgpu::Device, wgpu::Queue) {
     wgpu::Device::noop(&wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() })
 }
@@ -44,7 +44,7 @@ fn a_device_with_the_smallest_limits_takes_every_map() {
         };
         let drawn = Noise::Drawn(Drawn::new(NoiseKey::seed(1)).keep(Tensor::f32(b)));
         let per_sample = Map { timesteps: Timesteps::per_sample(times), ..map };
-        // A dispatch ahead lays out the rows of the samples.
+        // With a timestep for each sample, a first dispatch lays out the rows of the samples.
         let expected = [(map, Recording::timestep(rows as u32 - 1), 1), (per_sample, Recording::per_sample(), 2)];
         for (map, at, dispatches) in expected {
             for in1 in [map.in1, drawn] {
@@ -142,7 +142,7 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
     assert!(Counter::new(&context, a, (1 << 16) - 20, 5).is_ok());
     let many = Counter::new(&context, a, 0, 1 << 13).unwrap_err();
     assert!(matches!(many, PlanError::DeviceLimit { what: "counters", .. }), "{many}");
-    // A chunk of a reduction is 16 KiB, and nothing is left for where it begins.
+    // A chunk of a reduction is 16 KiB, which leaves no room in the binding for an offset.
     let table = Table::new([LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 }]);
     let loss = Loss {
         table: &table,
@@ -162,7 +162,7 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
         matches!(tight, PlanError::DeviceLimit { what: "prediction", limit: found, .. } if found == limit),
         "{tight}"
     );
-    // Seeds beside an output are bound for writing too; where they begin is the device's matter.
+    // Seeds in the buffer of an output are bound for writing too, so their offset must suit the device's alignment.
     let rows = [StepRow { z: 1.0, ..StepRow::IDENTITY }];
     let step = |seeds: u64| {
         let step = Step {
@@ -181,7 +181,7 @@ fn small_bindings_hold_what_fits_and_say_what_does_not() {
     assert_eq!(step(16), Err(PlanError::DeviceLimit { what: "offset of the seeds", limit, allowed: 256, found: 16 }));
 }
 
-/// The fields of the fronts are the names in their errors, and the roles by which their plans move.
+/// Errors name the fields of the request, and the same names are the roles by which its plan moves to other tensors.
 #[test]
 fn errors_and_moves_use_the_words_of_the_fronts() {
     use tweedie::{Conversion, Error, Noising, OnUndefined, PosteriorMean, Quantity, Schedule};
@@ -289,7 +289,7 @@ fn a_training_step_moves_and_errs_in_its_own_words() {
     assert_eq!(unknown, format!("expected a role of the plan ({roles}), found `terms`"));
 }
 
-/// A loop of eight calls in place, on sigmas and on a schedule.
+/// Two loops: three calls on sigmas, and four on a schedule.
 fn samplers() -> [tweedie::math::Sampler; 2] {
     use tweedie::math::Sampler;
     use tweedie::math::sampler::{Denoiser, FirstOrder, Grid, Scale};
@@ -315,7 +315,7 @@ fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
     assert_eq!(missing, Error::Plan(PlanError::Missing { what: "input", row: 0 }));
     assert!(Sampling { input: Some(input), ..sampling }.plan(&context).is_ok());
 
-    // A guidance of one's own in one call of a loop with another, and of a loop without.
+    // One call with guidance of its own, in a loop that is guided otherwise and in a loop that is not guided.
     on_schedule.calls_mut()[1].row.guidance = [4.0, -3.0];
     let unguided = Sampling { sampler: &on_schedule, ..sampling };
     let guided = Sampling { guidance: Some(Guidance::new(unconditional, 2.0)), ..unguided };
@@ -324,7 +324,7 @@ fn a_missing_input_and_the_guidance_of_a_call_are_seen() {
     let missing = unguided.plan(&context).map(|_| ()).unwrap_err();
     assert_eq!(missing, Error::Plan(PlanError::Missing { what: "unconditional", row: 1 }));
 
-    // A scale for each call: an interval.
+    // A scale for each call: guidance in an interval.
     let calls = on_schedule.calls().len();
     let scales: Vec<f64> = (0..calls).map(|call| if call == 2 { 5.0 } else { 1.0 }).collect();
     let scaled = |scales| {

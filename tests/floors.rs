@@ -1,16 +1,17 @@
 //! The floors of the library: a file imports from lower floors only.
 //!
 //! Every `use` of the crate, and every path that is written without one, is an arrow from a file to the file that defines
-//! the item; re-exports are followed. Four things are failures:
+//! the item; re-exports are followed. Five things are failures:
 //!
 //! - an arrow to the same floor or a higher one, by the table [`FLOORS`];
 //! - a circle of files;
 //! - an item that is imported through a file that only re-exports it: `mod.rs` and `lib.rs` re-export for applications, and
 //!   the files of the crate name the file that defines an item;
+//! - a path into the crate that leads nowhere;
 //! - a file without a floor, and a floor without a file.
 //!
 //! A `mod.rs` that defines items is an ordinary file for them. The `pub use` lines of `lib.rs` and of a `mod.rs` are the
-//! index itself and count as no arrows. A test module counts as part of its file.
+//! index itself and are not arrows. A test module counts as part of its file.
 
 pub mod resolve;
 mod rules;
@@ -19,7 +20,7 @@ pub mod sources;
 use rules::{Floors, summary, violations};
 use std::path::Path;
 
-/// The floors of each folder, the lowest first. Files of one floor do not know each other.
+/// The floors of each folder, the lowest first. Files on the same floor do not import each other.
 const FLOORS: &[Floors] = &[
     (
         "src",
@@ -305,7 +306,7 @@ const SMALL_FLOORS: &[Floors] = &[
     ("src/math", &[&["level"], &["mod"]]),
 ];
 
-/// The violations of the clean library with one file in place of, or beside, its own.
+/// The violations of the clean library with one file added, or put in place of the one of that name.
 fn with_file(file: &str, text: &str) -> Vec<String> {
     let kept = CLEAN.iter().filter(|(name, _)| *name != file);
     violations_of(kept.copied().chain([(file, text)]))
@@ -316,7 +317,7 @@ fn violations_of<'a>(sources: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<S
     violations(&sources::read(&sources), SMALL_FLOORS)
 }
 
-/// The violations name the file and the import.
+/// Checks that a violation names the file, the import and the reason.
 fn assert_broken(found: &[String], file: &str, import: &str, how: &str) {
     let is_it = |line: &String| line.starts_with(file) && line.contains(import) && line.contains(how);
     assert!(found.iter().any(is_it), "{file}: {import}: {how} is not in {found:#?}");

@@ -1,7 +1,7 @@
 //! File names in comments: each names a file that exists.
 //!
 //! A name is found by its path from the root of the repository, by its path from the folder of the comment, or because
-//! exactly one path ends with it. Names of files that belong to others, or that a program writes, are listed with the reason.
+//! exactly one path ends with it. Names of files that users bring, or that many folders have, are listed with the reason.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,13 +9,13 @@ use std::path::Path;
 /// Folders whose comments are read.
 const FOLDERS: [&str; 8] = ["src", "shaders", "tests", "examples", "apps", "benches", "xtask", "integrations"];
 
-/// Folders that hold files of others, or what a build writes.
+/// Folders that hold files of others, or the output of a build.
 const SKIPPED: [&str; 5] = ["target", ".git", "node_modules", "shared", "dist"];
 
 /// Kinds of files that count as pointers.
 const KINDS: [&str; 9] = ["rs", "wgsl", "sh", "md", "json", "toml", "yml", "html", "js"];
 
-/// Names that no file of the repository has, and the reason.
+/// Names that stand for no single file of the repository, and the reason.
 const FOREIGN: &[(&str, &str)] = &[
     ("scheduler_config.json", "a file of diffusers, which users bring"),
     ("guider_config.json", "a file of diffusers, which users bring"),
@@ -70,7 +70,7 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a name that stands in `file` is that of a file.
+/// Whether a name in a comment of `file` is that of a file.
 fn exists(files: &BTreeSet<String>, file: &str, name: &str) -> bool {
     let beside = match file.rsplit_once('/') {
         Some((folder, _)) => format!("{folder}/{name}"),
@@ -80,7 +80,7 @@ fn exists(files: &BTreeSet<String>, file: &str, name: &str) -> bool {
     files.contains(name) || files.contains(&beside) || ends_so.count() == 1
 }
 
-/// A line for each name in the comments of a text that no file has.
+/// The names in the comments of a text that no file has, each with its line.
 fn stale(files: &BTreeSet<String>, file: &str, text: &str) -> Vec<(usize, String)> {
     let comments = text.lines().enumerate().filter_map(|(index, line)| Some((index + 1, comment(file, line)?)));
     let names = comments.flat_map(|(line, comment)| names(comment).map(move |name| (line, name)));

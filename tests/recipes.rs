@@ -1,11 +1,11 @@
-//! Recipes: every one has a run; its levels are those of its class in diffusers, or of a published formula.
+//! Recipes: each has a run, whose levels are those of its class in diffusers or of a published formula.
 
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::{
     GridRule, Model, Quantity, Recipe, Sampler, Shift, SigmaData, Size, TimeList, Told, UsualGuidance,
 };
 
-/// One rounding of a time.
+/// A few roundings of a time.
 const EXACT: f64 = 1e-14;
 
 const SQUARE: Size = Size::picture(1024, 1024);
@@ -34,7 +34,7 @@ fn every_recipe_has_a_run() {
         let steps = facts.steps.unwrap_or(6);
         let sampler = entry.make.sampler(Some(VIDEO), Some(steps)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let calls = sampler.calls().len();
-        // The first step of PNDM is taken twice, Heun's have two calls, the last point of a list may be clean.
+        // PNDM takes its first step twice, Heun's steps have two calls, and the last point of a list may be clean.
         assert!(calls >= steps - 1 && calls <= 2 * steps, "{name}: {calls} calls of {steps} steps");
         assert!(sampler.calls().iter().all(|call| call.timestep.is_finite()), "{name}");
         assert!(Sampler::CATALOGUE.find(facts.sampler).is_ok(), "{name}");
@@ -45,7 +45,7 @@ fn every_recipe_has_a_run() {
             let model = entry.make.model().unwrap();
             assert_eq!([model.latent_scale(), model.latent_shift()], [latent.scale, latent.shift], "{name}");
         }
-        // One list of facts: the model of the other catalogue is the same one.
+        // The model catalogue has the same model, but for what its network is told.
         let model = Model::named(name).unwrap();
         let own = entry.make.model().unwrap();
         assert_eq!(own, facts.told.map_or(model.clone(), |told| model.told_as(told)), "{name}");
@@ -78,7 +78,7 @@ fn the_models_predict_what_they_were_trained_for() {
     assert_eq!(recipe("kolors").model().unwrap().schedule().len(), 1100);
     let last = recipe("cogvideox-2b").model().unwrap().schedule().levels().last().unwrap().alpha();
     assert_eq!(last, 0.0, "no signal at the end");
-    // The first velocity leads from noise: 1000 times the rising time is 0 there.
+    // The run starts at noise, where 1000 times the rising time is 0.
     let mochi = recipe("mochi").sampler(Some(VIDEO), Some(8)).unwrap();
     assert_eq!(mochi.timesteps().next(), Some(0.0));
     let hidream = recipe("hidream-i1").sampler(Some(SQUARE), Some(8)).unwrap();
@@ -99,9 +99,9 @@ fn tokens_are_patches_of_cells() {
 
 #[test]
 fn the_times_are_those_of_the_published_formulas() {
-    // Shifts of the first of four even times, which is not 1.
+    // The shift follows from the first of four even times that is not 1, which is 0.75.
     let second = |name: &str, size: Size| times(name, size, 4)[1];
-    let shift = |time: f64| 0.25 * time / (0.75 * (1.0 - time)); // k of 0.75 to this time
+    let shift = |time: f64| 0.25 * time / (0.75 * (1.0 - time)); // the k that shifts 0.75 to this time
     let line = |tokens: f64| 0.5 + 0.65 * (tokens - 256.0) / 3840.0;
     for edge in [512, 1024, 1536] {
         let size = Size::picture(edge, edge);
@@ -122,7 +122,7 @@ fn the_times_are_those_of_the_published_formulas() {
     let ltx = times("ltx-video", Size::video(704, 480, 161), 30);
     assert!((ltx[29] - 0.1).abs() < EXACT && ltx[0] == 1.0);
     assert_eq!(times("ltx-distilled", VIDEO, 8)[5], 0.909375);
-    // Mochi's `linear_quadratic_schedule` of four steps, by hand: 2 linear ones, then coefficients 0.2375 and -0.4625.
+    // Mochi's `linear_quadratic_schedule` of four steps, by hand: 2 linear ones, then coefficients 0.2375, -0.9375 and 0.95.
     let quadratic = |i: f64| 0.2375 * i * i - 0.9375 * i + 0.95;
     assert_close(&times("mochi", VIDEO, 4), &[1.0, 0.9875, 1.0 - quadratic(2.0), 1.0 - quadratic(3.0)]);
     // CogView 4 at 1024x1024: 0.75*sqrt(16) + 0.25.
@@ -142,9 +142,9 @@ fn the_times_are_those_of_the_published_formulas() {
 #[test]
 fn the_times_are_those_of_a_scheduler() {
     use tweedie::config::Scheduler;
-    /// Two ways to the sigma of one level: roundings of its time.
+    /// The sigma of a level that is computed in two ways: roundings of its time.
     const SIGMA: f64 = 1e-9;
-    /// UniPC of diffusers takes 1e-6 from a first time of 1.
+    /// UniPC of diffusers subtracts 1e-6 from a first time of 1.
     const UNIPC_START: f64 = 1.1e-6;
     let class = "FlowMatchEulerDiscreteScheduler";
     let dynamic = |most: f64, high: f64, base: f64, low: f64, terminal: &str| {
@@ -181,7 +181,7 @@ fn the_times_are_those_of_a_scheduler() {
         let run = match lists {
             true => SamplerOptions { sigma_list: Some(sigmas), tokens: Some(tokens), ..SamplerOptions::default() }
                 .as_diffusers(),
-            // These classes place flows in their own way.
+            // These classes place the levels of a flow in their own way.
             false if ["wan2.1", "sana", "sd3"].contains(&name) => SamplerOptions::steps(7).as_diffusers(),
             false => SamplerOptions::steps(7),
         };
@@ -216,7 +216,7 @@ fn what_is_missing_or_impossible_is_refused() {
             assert!(entry.make.sampler(Some(SQUARE), Some(steps)).is_err(), "{} of {steps}", entry.name);
         }
         for size in [Size::picture(0, 0), Size::video(u32::MAX, u32::MAX, u32::MAX)] {
-            // Whatever comes of it, it is no panic.
+            // Either result will do, as long as nothing panics.
             let _ = entry.make.sampler(Some(size), Some(3));
         }
     }

@@ -1,4 +1,4 @@
-//! The host's side of plans on wgpu's noop backend: the allocations of recordings and writes.
+//! Allocations on the host, on wgpu's noop backend, when plans are recorded and their keys and rows are written.
 
 use crate::embedding::{buffer, device};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl Scene {
         terms.plan(context).unwrap()
     }
 
-    /// A step with guidance that is rescaled, which takes dispatches of its own.
+    /// A step with rescaled guidance, which takes further dispatches.
     fn step(&self, context: &Context) -> Plan {
         let [x, prediction, unconditional, next] = self.tensors();
         let row = StepRow { guidance: [2.0, -1.0], p: 0.5, z: 1.0, ..StepRow::IDENTITY };
@@ -156,21 +156,22 @@ impl Scene {
         TrainingStep::new(context, &Schedule::cosine(1000).unwrap(), &training).unwrap()
     }
 
-    /// The roles of a plan with tensors of this scene: of the same kinds as before, all on different buffers.
+    /// Tensors of this scene for the roles of a plan of another scene: of the same kinds, all in different buffers.
     fn roles(&self, names: [&'static str; 4], words: [&'static str; 3]) -> Vec<(&'static str, Tensor<'_>)> {
         let pairs = names.into_iter().zip(self.tensors()).chain(words.into_iter().zip(self.words()));
         pairs.filter(|(name, _)| !name.is_empty()).collect()
     }
 }
 
-/// A pass that is filled, and dropped with its encoder.
+/// The number of allocations of `record` in a compute pass, which is dropped with its encoder.
 fn allocations(device: &wgpu::Device, record: impl FnOnce(&mut wgpu::ComputePass<'_>)) -> u64 {
     let mut encoder = device.create_command_encoder(&Default::default());
     let mut pass = encoder.begin_compute_pass(&Default::default());
     allocation_counter::measure(|| record(&mut pass)).count_total
 }
 
-/// An application's own `RECORDINGS` of this many dispatches, each with two dynamic offsets.
+/// The number of allocations of an application that records this many dispatches by hand `RECORDINGS` times, each with two
+/// dynamic offsets.
 fn by_hand(device: &wgpu::Device, dispatches: usize) -> u64 {
     let own: Vec<_> = (0..dispatches).map(|_| own_dispatch(device)).collect();
     allocations(device, |pass| {
@@ -183,7 +184,7 @@ fn by_hand(device: &wgpu::Device, dispatches: usize) -> u64 {
     })
 }
 
-/// The calls that an application would write by hand for one dispatch with two dynamic offsets.
+/// The pipeline and the bind group that an application would make by hand for a dispatch with two dynamic offsets.
 fn own_dispatch(device: &wgpu::Device) -> (wgpu::ComputePipeline, wgpu::BindGroup) {
     let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
         label: None,
@@ -247,7 +248,7 @@ fn own_dispatch(device: &wgpu::Device) -> (wgpu::ComputePipeline, wgpu::BindGrou
     (pipeline, group)
 }
 
-/// Recordings of plans of every kind, and of those moved elsewhere.
+/// Maps, losses, terms of the bound, steps and draws, as planned and as moved to other tensors.
 #[test]
 fn recording_allocates_nothing_beyond_wgpu_itself() {
     let (device, _queue) = device(wgpu::Limits::default());
@@ -295,7 +296,7 @@ fn recording_allocates_nothing_beyond_wgpu_itself() {
                 record(pass);
                 (0..RECORDINGS).for_each(|i| drop(std::hint::black_box(vec![i])));
             });
-            assert!(wasteful >= ours + u64::from(RECORDINGS), "the count would not see an allocation a recording");
+            assert!(wasteful >= ours + u64::from(RECORDINGS), "the count misses an allocation in each recording");
         }
     }
 }
@@ -362,7 +363,7 @@ fn recording_a_loop_allocates_nothing_beyond_wgpu_itself() {
     }
 }
 
-/// A key costs what wgpu's own write does, and rows little more, however many they are.
+/// A key allocates no more than wgpu's own write, and many rows no more than a few.
 #[test]
 fn writing_keys_and_rows_allocates_little() {
     let (device, queue) = device(wgpu::Limits::default());
@@ -373,7 +374,7 @@ fn writing_keys_and_rows_allocates_little() {
     let descriptor = wgpu::BufferDescriptor { label: None, size: 1 << 14, usage, mapped_at_creation: false };
     let own = device.create_buffer(&descriptor);
     let writes = |write: &dyn Fn()| {
-        write(); // what wgpu sets up once
+        write(); // wgpu sets some things up once
         queue.submit([]);
         allocation_counter::measure(write).count_total
     };
@@ -388,7 +389,7 @@ fn writing_keys_and_rows_allocates_little() {
     assert_eq!(few, many, "20 rows and 1000");
 }
 
-/// Rows of steps take a few allocations however many they are, be they a table or an aligned slot each.
+/// Many rows of steps allocate no more than a few, whether they lie in a table or in an aligned slot each.
 #[test]
 fn writing_rows_of_steps_allocates_little() {
     let (device, queue) = device(wgpu::Limits::default());
@@ -400,7 +401,7 @@ fn writing_rows_of_steps_allocates_little() {
         let plan = Step { calls, ..Step::in_place(&rows, SHAPE, x, prediction) }.plan(&context).unwrap();
         let writes = |count: usize| {
             let write = || plan.set_rows(&queue, 0, &rows[..count]).unwrap();
-            write(); // what wgpu sets up once
+            write(); // wgpu sets some things up once
             queue.submit([]);
             allocation_counter::measure(write).count_total
         };

@@ -1,4 +1,4 @@
-//! Run files: what they say, and what they cannot say.
+//! Run files: what they can say, and what is refused.
 
 use serde_json::{Value, json};
 use tweedie::math::run::{GridRule, Run, RunModel};
@@ -11,7 +11,8 @@ fn fault(value: &Value) -> String {
     Run::from_json(&value.to_string()).expect_err("a fault").to_string()
 }
 
-/// Reads and runs it. Whatever it says, sigmas are numbers, and what is written is what was read.
+/// Reads a file, which may be refused, and places its sigmas: they are finite and not negative, and the run is written as it was
+/// read.
 fn survives(value: &Value) {
     let Ok(run) = Run::from_json(&value.to_string()) else { return };
     if let Ok(sigmas) = run.sigmas() {
@@ -21,7 +22,7 @@ fn survives(value: &Value) {
     assert_eq!(Run::from_json(&run.to_json()), Ok(run), "{value}");
 }
 
-/// A run with every key.
+/// A run with every key but `sigmas` and `strength`, which contradict others.
 fn whole() -> Value {
     json!({
         "version": 1,

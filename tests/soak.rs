@@ -44,10 +44,11 @@ const LOOP: u32 = 8;
 /// what they are given back, but no more of it with every round: over a hundred thousand steps this is 2 KiB a round.
 const ALLOWED: usize = 4 << 20;
 
-/// What `--leak` keeps of each round.
+/// The bytes that `--leak` keeps of each round.
 const LEAK: usize = 256 << 10;
 
-/// What part of the steps is warm-up: every pipeline is compiled and every pool of the driver filled.
+/// The number of parts that the steps are divided into. The first is the warm-up, in which every pipeline is compiled and every
+/// pool of the driver filled; the memory of the last part is compared with that of the second.
 const WARM_UP: u64 = 5;
 
 type Failure = Box<dyn std::error::Error>;
@@ -119,7 +120,7 @@ impl Bench {
         })
     }
 
-    /// Takes a shape through both loops. What was recorded, and a digest of every result.
+    /// Takes a shape through both loops; returns the number of recorded steps and a digest of every result.
     fn round(&self, shape: Shape) -> Result<(u64, u64), Failure> {
         let tensor = |seed: u64| {
             let values: Vec<f32> = (0..shape.batch)
@@ -219,7 +220,7 @@ fn held() -> Option<usize> {
     memory_stats::memory_stats().map(|memory| memory.physical_mem)
 }
 
-/// Whether memory stayed where it was and results what they were.
+/// Runs all rounds; returns whether memory stayed within its bound and every result stayed the same.
 fn soak(arguments: &Arguments) -> Result<bool, Failure> {
     let bench = Bench::open()?;
     println!("adapter: {}", Gpu::describe(&bench.gpu.info));

@@ -1,4 +1,4 @@
-//! Losses and weights: what is equivalent, what is finite, and what is refused.
+//! Losses, weights and the variational bound: what is equivalent, what is finite, and what is refused.
 
 use crate::support::assert_within;
 use proptest::prelude::*;
@@ -44,7 +44,7 @@ fn schedules() -> Vec<Schedule> {
 
 const PREDICTIONS: [Quantity; 6] = [X0, Epsilon, V, Score, Flow, Edm(SigmaData::KARRAS)];
 
-/// Those that are finite on x0, epsilon and v at both ends of the signal-to-noise ratio.
+/// Weights that are finite on x0, epsilon, v, flow and EDM's output at both ends of the signal-to-noise ratio.
 fn bounded() -> Vec<Weight> {
     vec![
         Weight::None,
@@ -88,7 +88,7 @@ impl Data {
     }
 }
 
-/// Two losses of the same samples, where both exist.
+/// Checks that two losses of the same samples are equal where both are finite.
 fn assert_equal(what: &str, a: &Losses, b: &Losses) {
     let mut compared = 0;
     for (a, b) in a.samples.iter().chain(&a.gradient).zip(b.samples.iter().chain(&b.gradient)) {
@@ -341,7 +341,7 @@ fn what_has_no_loss_is_named() {
     assert_eq!((holes.len(), holes.first_undefined()), (10, Some(9)));
     let wrong = Objective::of(V).weighted(Weight::MinSnr { gamma: -1.0 });
     assert!(schedule.loss_where_defined(&wrong, LossInputs::CleanAndNoise).is_err(), "a wrong parameter is no hole");
-    // The same schedule goes on with what exists.
+    // Losses that exist on this schedule are still made.
     assert!(schedule.loss(&Objective::of(V).on(X0), LossInputs::CleanAndNoise).is_ok());
     let clean = Schedule::from_betas(&[0.0, 0.5]).unwrap();
     assert!(clean.loss(&Objective::of(Score), LossInputs::CleanAndNoise).unwrap_err().to_string().contains("score"));
@@ -388,7 +388,7 @@ fn a_perturbed_input_leaves_the_target_alone() {
     assert!(Perturbation::default().noise(key, 0, 7, 0).target.is_empty());
 }
 
-/// The 256 bins take up all of the distribution.
+/// The 256 bins cover the whole distribution.
 #[test]
 fn the_bins_of_the_decoder_sum_to_one() {
     for (mean, log_scale) in [(0.0, -1.0), (0.3, -3.0), (-0.99, -2.0), (0.9, 0.5), (0.1, -5.0)] {

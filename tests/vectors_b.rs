@@ -39,7 +39,8 @@ impl Case {
         all
     }
 
-    /// `row(t) . (x, y)` against a tensor, bounded by the sum of `terms(t, x, y)`. OnUndefined must not be finite there.
+    /// Checks `row(t) . (x, y)` against a tensor, within a bound in proportion to `slack`. Where there is no row, the tensor must
+    /// not be finite.
     fn check(&self, tensor: &str, inputs: [&str; 2], row: impl Fn(usize) -> Option<[f64; 2]>, slack: Slack) {
         let [x, y] = inputs.map(|name| self.file.f64(name));
         let noise = self.schedule.one_minus_alphas_cumprod();

@@ -12,7 +12,7 @@ use tweedie::math::{
 };
 use tweedie::table::{LossRow, Penalty, Table};
 
-/// Nats an element in bits per dimension.
+/// Bits per dimension, from the nats of each element.
 fn bits(nats: &[f64]) -> f64 {
     nats.iter().sum::<f64>() / nats.len() as f64 / std::f64::consts::LN_2
 }
@@ -95,7 +95,7 @@ fn losses_and_gradients() {
     }
 }
 
-/// The inputs of the big case are a rule: `((mul*i + add) mod 2^32 >> 8) * 2^-23 - 1`.
+/// The inputs of the big case, which follow a rule: `(((mul*i + add) mod 2^32 >> 8) * 2^-23 - 1) * scale`.
 fn ruled(rule: &Value, count: usize) -> Vec<f64> {
     let number = |key: &str| rule[key].as_f64().unwrap();
     let (mul, add, scale) = (number("mul") as u32, number("add") as u32, number("scale"));
@@ -132,7 +132,7 @@ fn weight(name: &str) -> Option<(Weight, tweedie::Quantity)> {
     })
 }
 
-/// The Min-SNR repository writes 1 in the place of every weight at zero terminal SNR; ours is the limit of its formula.
+/// Whether the Min-SNR repository replaces a weight by 1, as it does at zero terminal SNR; ours is the limit of its formula.
 fn is_replaced(name: &str, snr: f64) -> bool {
     snr == 0.0 && matches!(name, "w_min_snr_x0" | "w_min_snr_v" | "w_snr_x0" | "w_trunc_snr_x0" | "w_max_snr_x0")
 }
@@ -213,8 +213,9 @@ fn weighted_losses_of_every_prediction() {
 
 #[test]
 fn likelihood_primitives() {
-    /// Of KL and the distribution function, and the part of the log likelihood's that does not grow; from the manifest.
+    /// The manifest's bound for KL and the distribution function.
     const KL: f64 = 1e-11;
+    /// The part of the manifest's bound for the log likelihood that does not grow as the probability falls.
     const LIKELIHOOD: f64 = 1e-9;
     let file = Vectors::load("D_likelihood_primitives");
     let [mean1, logvar1, mean2, logvar2] = ["mean1", "logvar1", "mean2", "logvar2"].map(|name| file.f64(name));
@@ -235,14 +236,14 @@ fn likelihood_primitives() {
     }
 }
 
-/// What the peer's difference of two nearly equal numbers loses of a small probability, given its negative logarithm: the
-/// manifest's bound for the primitive. Ours does not cancel (20.63384858406132 to 16 digits where the peer has
+/// The error of a small probability, given its negative logarithm, that the peer computes as the difference of two nearly equal
+/// numbers: the manifest's bound for the primitive. Ours does not cancel (20.63384858406132 to 16 digits where the peer has
 /// 20.6338486077).
 fn cancelled(nats: f64) -> f64 {
     4.0 * f64::EPSILON * nats.exp()
 }
 
-/// `|found - expected| <= tolerance*max(1, |expected|)`, element by element.
+/// Fails unless `|found - expected| <= tolerance*max(1, |expected|)` for each element.
 #[track_caller]
 fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");

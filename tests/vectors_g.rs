@@ -72,7 +72,7 @@ fn recorded(case: &Value) -> Vec<(String, Value)> {
     }
 }
 
-/// The calls of a case: those of a run, or one that is no part of any.
+/// The calls of a case: those of a run, or a single call outside of any run.
 fn calls(case: &Value, guider: &Guider) -> Vec<GuiderCall> {
     match case["config"]["steps"].as_u64() {
         Some(steps) => guider.calls(steps as usize).unwrap().collect(),
@@ -153,7 +153,7 @@ fn a_wrong_scale_fails() {
     }
 }
 
-/// Options that act in some case.
+/// Options that change the result of some case.
 const OPTIONS: &[&str] = &[
     "guidance_rescale",
     "eta",
@@ -178,7 +178,7 @@ const OPTIONS: &[&str] = &[
     "use_original_formulation",
 ];
 
-/// Each option that a case names matters to its result.
+/// Each of these options matters to the result of at least one case.
 #[test]
 fn a_wrong_option_fails() {
     let file = tensors();
@@ -203,7 +203,7 @@ fn a_wrong_option_fails() {
     }
 }
 
-/// Each number of each level matters: one that is a hundredth wrong is noticed.
+/// Each scale of each level matters, and so do its other numbers where the scale guides: one that is a hundredth wrong is noticed.
 #[test]
 fn a_wrong_level_fails() {
     let file = tensors();
@@ -238,7 +238,7 @@ fn a_wrong_level_fails() {
     assert!(least > 1e3);
 }
 
-/// A pyramid that predictions do not have, whatever their shape.
+/// Predictions whose shape does not allow a guider's pyramid are refused, with the levels and the shape in the error.
 #[test]
 fn predictions_without_the_levels_are_named() {
     let call = |levels: usize| {
@@ -273,7 +273,7 @@ fn predictions_without_the_levels_are_named() {
     // Without guidance there is no pyramid.
     let off = read(&json!({"kind": "fdg", "enabled": false})).alone(None).unwrap();
     assert_eq!(GuidanceLoop::new(&[2]).unwrap().call(&off, Predictions::of(&[1.0, 2.0])), Ok(vec![1.0, 2.0]));
-    // A guider of one's own may have any number of levels.
+    // A guider that is built by hand can hold any number of levels, and is refused when its calls are made.
     for count in [0, 9] {
         let levels = vec![FrequencyLevel::new(2.0); count];
         let guider = Guider { method: Method::Frequencies { levels }, ..Guider::linear(1.0) };
@@ -308,7 +308,7 @@ fn momentum_is_kept_as_it_is_before_it_is_shortened() {
     assert_eq!(seen, 2);
 }
 
-/// The first steps of CFG-Zero* are zeros, also where they are to be rescaled.
+/// The first steps of CFG-Zero* are zeros, even with a rescale.
 #[test]
 fn zeros_first() {
     let file = tensors();
@@ -320,7 +320,7 @@ fn zeros_first() {
     }
 }
 
-/// A result is that of the sample alone, but for the two that follow ComfyUI.
+/// A sample's result does not depend on the rest of its batch, except with the guiders of a whole batch, which follow ComfyUI.
 #[test]
 fn a_sample_does_not_know_its_batch() {
     let file = tensors();

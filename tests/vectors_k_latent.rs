@@ -7,10 +7,10 @@ use tweedie::math::{LatentError, LatentFormat, Preview};
 /// "One multiplication and one addition": the manifest's bound, relative.
 const EXACT: f64 = 1e-12;
 
-/// The manifest's: a preview is stock float32, which may lie on the other side of a whole number before it is truncated.
+/// The manifest's bound: a preview is stock float32, which may lie on the other side of a whole number before it is truncated.
 const BYTES: u8 = 1;
 
-/// A wrong coefficient in the tests that must fail: the change of a last printed digit.
+/// The factor of a wrong coefficient, which a comparison must notice: a change of the last printed digit.
 const WRONG: f64 = 1.0 + 1e-4;
 
 fn cases() -> Vec<Value> {
@@ -146,7 +146,7 @@ fn the_constants_are_those_of_the_record() {
 
 #[test]
 fn a_cell_of_patches_unfolds() {
-    // One cell, whose second column of patches is bright in the channel of the matrix that is lightest.
+    // One cell, of which one patch after the other is lit in the eighth channel of the preview.
     let format = LatentFormat::FLUX2;
     let preview = format.preview.unwrap();
     for (dy, dx) in [(0, 0), (0, 1), (1, 0), (1, 1)] {

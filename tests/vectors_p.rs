@@ -132,7 +132,7 @@ fn runs() -> impl Iterator<Item = Value> {
     cases().into_iter().filter(|case| !APART.contains(&id(case)))
 }
 
-/// A part of what the network was told by which it may be told otherwise: f32 holds 24 bits.
+/// The largest relative difference of a timestep: a few roundings of f32, which holds 24 bits.
 const F32_TIMESTEPS: f64 = 1.0 / (1 << 22) as f64;
 
 /// What is wrong with a case, if anything.
@@ -152,7 +152,7 @@ fn fault(file: &Vectors, case: &Value) -> Option<String> {
     }
     let apart = worst(file, case, &replay(file, case, &sampler));
     if apart > 1.0 {
-        return Some(format!("{apart:e} of its tolerance"));
+        return Some(format!("off by {apart:e} times its tolerance"));
     }
     // A list of sigmas may have one timestep more than calls.
     let close = |(found, expected): (f64, &f64)| (found - expected).abs() <= F32_TIMESTEPS * expected.abs().max(1.0);
@@ -175,7 +175,7 @@ fn the_classes_of_diffusers() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Every run notices a coefficient that is a thousandth wrong.
+/// Every run notices coefficients that are a thousandth too large.
 #[test]
 fn a_wrong_coefficient_fails() {
     let file = Vectors::load("P");
@@ -210,10 +210,10 @@ fn stages_of_helios() {
     let of = |level: &dyn Fn(usize) -> Option<f64>| (0..3).map(|i| level(i).unwrap()).collect::<Vec<_>>();
     assert!(deviation(&of(&|i| stages.start(i)), &tensor(&file, case, "start_sigmas")) < most);
     assert!(deviation(&of(&|i| stages.end(i)), &tensor(&file, case, "end_sigmas")) < most);
-    assert!(scheduler.sampler(&SamplerOptions::steps(4)).is_err(), "which stage?");
+    assert!(scheduler.sampler(&SamplerOptions::steps(4)).is_err(), "a run without a stage is accepted");
 }
 
-/// The corrector of a score network: its rows follow from the answers, so the loop computes them.
+/// The corrector of a score network: its rows depend on the network's answers, so they are computed within the loop.
 #[test]
 fn langevin_corrects_between_predictions() {
     let file = Vectors::load("P");
@@ -273,8 +273,8 @@ fn tokens_at_levels_of_their_own() {
         worst
     };
     let most = case["tolerance"].as_f64().unwrap();
-    assert!(run(1.0) < most, "{} of {most}", run(1.0));
-    assert!(run(1.001) > most, "a coefficient that is a thousandth wrong is seen");
+    assert!(run(1.0) < most, "{} is above {most}", run(1.0));
+    assert!(run(1.001) > most, "a coefficient that is a thousandth wrong passes");
 }
 
 #[test]

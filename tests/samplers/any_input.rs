@@ -1,4 +1,4 @@
-//! Whatever is asked, the answer is finite rows or an error.
+//! Whatever the input, the result is an error or finite rows.
 
 use super::*;
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ fn levels() -> impl Strategy<Value = Vec<f64>> {
     prop::collection::vec(number(), 0..8)
 }
 
-/// Every solver at once; whatever it says must be finite or an error.
+/// Checks that almost every solver returns an error or rows of finite numbers for a grid.
 fn check(grid: &Grid, denoiser: &Denoiser, eta: f64, order: usize) {
     let grid = &grid.clone().with_clock(NoiseLevel::sigma);
     let dpm = |kind| DpmSolver { kind, eta, lower_order_final: false, ..DpmSolver::new(order) };
