@@ -7,12 +7,12 @@ use tweedie::math::sampler::Variance;
 use tweedie::table::Deviation;
 use tweedie::{HostSampling, Model, NoiseKey, Quantity, Sampler, Schedule, Shape};
 
-/// The order of the same f64 sums may differ.
+/// The same f64 sums may be taken in a different order.
 const ROUNDED: f64 = 1e-12;
 
 const SHAPE: Shape = Shape::new(2, 5);
 
-/// A network of no meaning, told the input and the timestep.
+/// A meaningless network that depends on its input, the timestep and a shift.
 fn network(input: &[f32], timestep: f64, shift: f32) -> Vec<f32> {
     input.iter().map(|x| 0.3 * (x + shift).sin() + 1e-4 * timestep as f32).collect()
 }
@@ -23,7 +23,8 @@ fn samplers() -> Vec<(&'static str, Sampler)> {
         let options = SamplerOptions { steps: Some(6), ..SamplerOptions::default() };
         Some((entry.name, entry.build(&model, &options).ok()?))
     });
-    // A churned start is one noise more here, and two apart there; a learned variance is another output of the network.
+    // A churned start adds one noise here and two separate ones there; a learned variance and slices are further outputs of the
+    // network.
     built.filter(|(_, it)| it.start() == [1.0, 0.0] && it.deviation() == Deviation::Fixed && it.slices() == 1).collect()
 }
 
@@ -55,7 +56,7 @@ fn every_sampler_is_its_rows() {
         let off = deviation(&found, exact.last());
         assert!(off <= ROUNDED, "{name}: off by {off:.1e}");
         let guided = on_host(HostSampling::new(sampler, SHAPE, key).guided(1.5));
-        assert!(deviation(&guided, &found) > 1e-4, "{name}: guidance is seen");
+        assert!(deviation(&guided, &found) > 1e-4, "{name}: guidance changes nothing");
     }
 }
 
@@ -121,7 +122,7 @@ fn a_learned_variance_is_read() {
     };
     let row = &sampler.calls()[0].row;
     let [low, high] = [-1.0, 1.0].map(|v: f64| row.z * (row.learned[0] + v * row.learned[1]).exp());
-    assert!(high - low > 1e-3, "the interval is seen: {low} to {high}");
+    assert!(high - low > 1e-3, "the interval is empty: {low} to {high}");
     let noise = key.stream(9).reference(2, 5);
     let exact: Vec<f64> = given(-1.0).iter().zip(noise).map(|(x, z)| x + (high - low) * z).collect();
     assert!(deviation(&given(1.0), &exact) <= ROUNDED);

@@ -29,7 +29,7 @@ impl Seeded {
         has.then(|| file.numbers(&format!("{}/{name}", id(&self.case).trim_start_matches("K_"))))
     }
 
-    /// The noise of the start, of a run that was given it; its seed drew that of the known region.
+    /// The noise of the start for a run that was given it; the seed of such a run drew the noise of the known region.
     fn given_noise(&self, file: &Vectors) -> Option<Vec<f64>> {
         if self.tensor(file, "noises").is_some() { None } else { self.tensor(file, "noise") }
     }
@@ -57,7 +57,7 @@ fn noise_is_comfyuis_own() {
         if let Some(known) = it.tensor(&file, "inpaint_noise") {
             let off = deviation(noise.known().unwrap(), &known);
             assert!(off <= NORMAL, "{name}: the noise of the known region is off by {off:.1e}");
-            assert!(deviation(noise.start().unwrap(), &known) > 0.1, "{name}: it is drawn anew");
+            assert!(deviation(noise.start().unwrap(), &known) > 0.1, "{name}: both noises are the same");
         }
         let Some(noises) = it.tensor(&file, "noises") else { continue };
         for (draw, expected) in noises.chunks(it.shape.iter().product()).enumerate() {
@@ -114,14 +114,14 @@ fn whole_runs_follow_from_their_seeds() {
         let expected = it.tensor(&file, "output").unwrap();
         assert!(deviation(&record.output, &expected) <= *last, "{name}: the result");
         let other = network(Some(1)).samples.concat();
-        assert!(deviation(&other, &samples) > 1000.0 * last, "{name}: another seed");
+        assert!(deviation(&other, &samples) > 1000.0 * last, "{name}: another seed passes");
         assert_eq!(planned.draws() > 0, it.tensor(&file, "noises").is_some(), "{name}");
         count += 1;
     }
     assert_eq!(count, 6);
 }
 
-/// Sigmas of a program in f32 at which the tree was asked, the middle of a step of two stages among them.
+/// The tree is asked at the sigmas that a program in f32 asks for, the middle of a step of two stages among them.
 #[test]
 fn a_brownian_tree_is_asked_at_the_sigmas_of_f32() {
     let file = Vectors::load("K");
@@ -136,7 +136,7 @@ fn a_brownian_tree_is_asked_at_the_sigmas_of_f32() {
         let mut tree = tweedie::noise::BrownianTree::new(it.run.seed.unwrap(), elements, ends[0], ends[1]).unwrap();
         let mut noise = it.run.plan().unwrap().noise(&shape).unwrap();
         for (draw, span) in asked.chunks(2).enumerate() {
-            // One last bit of a sigma of f32 moves the motion by 1e-3 or so.
+            // The last bit of an f32 sigma moves the path by about 1e-3.
             assert_eq!(noise.draw(draw).unwrap(), tree.noise(span[0], span[1]).unwrap(), "{name}: draw {draw}");
             count += 1;
         }
@@ -152,7 +152,7 @@ fn given_noise_wins_over_a_seed() {
     let inputs = RunInputs { shape: &it.shape, noise: Some(&given), ..RunInputs::default() };
     let mut noise = planned.noise(&inputs).unwrap();
     assert_eq!(noise.start().unwrap(), given);
-    assert_ne!(noise.draw(0).unwrap(), given, "the steps are the seed's");
+    assert_ne!(noise.draw(0).unwrap(), given, "the noise of the steps is the given one");
     let mut noise = planned.noise(&RunInputs { noises: &given, ..inputs }).unwrap();
     assert_eq!(noise.draw(0).unwrap(), given);
     let text = noise.draw(1).unwrap_err().to_string();

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// How far the variance of samples is from that of the data at the end, relative. Elements are the responses to the
-/// initial sample and to each noise alone, so the variance is their sum of squares.
+/// The relative difference of the variance of samples at the end from that of the data. The elements are the responses to the
+/// initial sample and to each noise alone, so that the variance is the sum of their squares.
 fn excess_variance(solver: &impl Solver, n: usize) -> f64 {
     excess_variance_on(&fine_grid(n), solver)
 }
@@ -21,14 +21,14 @@ fn excess_variance_on(grid: &Grid, solver: &impl Solver) -> f64 {
     (squares / DATA.variance(to) - 1.0).abs()
 }
 
-/// What half the step leaves of the error of a solver of this weak order, and a tenth more.
+/// The fraction of the error that half the step leaves for a solver of this weak order, plus a tenth of it.
 fn shrinks_to(order: i32) -> f64 {
     1.1 * 0.5_f64.powi(order)
 }
 
 #[test]
 fn stochastic_samplers_converge_to_the_distribution() {
-    // With old x0 the variance is right to second order; none of the published ones has more.
+    // With earlier x0 the variance is right to second order; no published method has a higher order.
     let shrinks = |name: &str, solver: &dyn Fn(usize) -> f64| {
         let [coarse, fine] = [100, 200].map(solver);
         println!("{name}: {coarse:.3e}, {fine:.3e}");
@@ -50,7 +50,7 @@ fn stochastic_samplers_converge_to_the_distribution() {
     assert!(shrinks("DPM++ SDE 0.5", &twice(0.5)) < shrinks_to(2));
     assert!(shrinks("DPM++ SDE 1", &twice(1.0)) < shrinks_to(2));
     assert!(shrinks("DPM2 ancestral", &|n| excess_variance(&Dpm2::ancestral(1.0), n / 2)) < shrinks_to(1));
-    // At order 3 the error changes its sign near 100 steps.
+    // At order 3 the error changes sign near 100 steps.
     for (kind, order, finer) in
         [(DpmKind::Midpoint, 1, 1), (DpmKind::Midpoint, 2, 1), (DpmKind::Exact, 2, 1), (DpmKind::Exact, 3, 2)]
     {
@@ -61,7 +61,7 @@ fn stochastic_samplers_converge_to_the_distribution() {
     }
     let wrong = DpmSolver { compat: Compat::Diffusers, ..sde(3, DpmKind::Midpoint) };
     let found = shrinks("diffusers 3", &|n| excess_variance(&wrong, n));
-    assert!(found > shrinks_to(2), "diffusers' third-order SDE is of first order: {found}");
+    assert!(found > shrinks_to(2), "diffusers' third-order SDE is better than of first order: {found}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn error_of(solver: &impl Solver, grid: &Grid) -> f64 {
     deviation(run.last(), &exact)
 }
 
-/// How far a measured order may be from the true one at these step counts.
+/// The largest difference of a measured order from the true one at these step counts.
 const ORDER_MARGIN: f64 = 0.25;
 
 #[track_caller]
@@ -163,7 +163,7 @@ fn orders_of_convergence_in_epsilon() {
     let single = |order| Singlestep { form: Form::Epsilon, lower_order_final: false, ..Singlestep::new(order) };
     assert_order("DPM 2S", &single(2), 2.0);
     assert_order_from(402, "DPM 3S", &single(3), 3.0);
-    // Its error changes its sign near 150 steps.
+    // Its error changes sign near 150 steps.
     assert_order_from(400, "DPM 3M exact", &dpm(3, DpmKind::Exact), 3.0);
     for order in [1, 2, 3] {
         let uni = UniPc { form: Form::Epsilon, lower_order_final: false, ..UniPc::new(order) };
@@ -171,7 +171,7 @@ fn orders_of_convergence_in_epsilon() {
     }
 }
 
-/// `n` equal steps of sigma from 1 to 0.2, the first of them in halves.
+/// `n` equal steps of sigma from 1 to 0.2, the first `halved` of them cut in half.
 fn equal_grid(n: usize, halved: usize) -> Grid {
     let place = |i: usize| if i < 2 * halved { i as f64 / 2.0 } else { (i - halved) as f64 };
     let list: Vec<f64> = (0..=n + halved).map(|i| 1.0 - 0.8 * place(i) / n as f64).collect();
