@@ -1,4 +1,4 @@
-//! The ways of named samplers to their levels: each option that places levels acts, or is refused.
+//! How named samplers come to their levels: each option that places levels either changes the sampler or is refused.
 
 use tweedie::math::catalog::{CatalogError, SamplerOptions, SolverKind};
 use tweedie::math::sampler::Scale;
@@ -61,7 +61,7 @@ fn an_option_that_places_levels_acts_or_is_refused() {
                 let built = entry.build(model, &moved);
                 assert!(
                     built.as_ref() != Ok(&plain),
-                    "{name} changes nothing beside {way}: {} on {}",
+                    "{name} changes nothing together with {way}: {} on {}",
                     entry.name,
                     model.process()
                 );
@@ -121,7 +121,7 @@ fn a_reverse_walk_is_told_the_timestep_of_each_level() {
     let sampler = |name: &str, model: &Model| Sampler::CATALOGUE.find(name)?.build(model, &SamplerOptions::steps(4));
     for model in models() {
         let Ok(reverse) = sampler("ddim-reverse", &model) else {
-            // ln(0)/4 at the clean sample.
+            // The network of such a model is told ln(sigma)/4, which does not exist at the clean sample.
             assert_eq!(model.scale(), Scale::Edm(model.prediction().sigma_data().unwrap()));
             continue;
         };
@@ -182,7 +182,7 @@ fn strength_takes_the_steps_next_to_the_clean_sample() {
     }
 }
 
-/// The most by which two ways to a level may differ: roundings of a ratio and of the level that it becomes.
+/// The largest difference of a level that is computed in two ways: roundings of a ratio and of the level that follows from it.
 const ROUNDING: f64 = 1e-12;
 
 #[test]

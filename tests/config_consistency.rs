@@ -1,4 +1,5 @@
-//! Classes of consistency models, and of DDPM with clocks of their own: what their options mean, and what differs by default.
+//! Classes of consistency models, UnCLIP, Würstchen and SA-Solver: what their options mean, and where the default differs from
+//! diffusers.
 
 use serde_json::{Value, json};
 use tweedie::config::Scheduler;
@@ -16,7 +17,7 @@ fn told(sampler: &Sampler) -> Vec<f64> {
     sampler.timesteps().collect()
 }
 
-/// What the default run and that of diffusers are told, or why they are refused.
+/// The timesteps of the default run and of that of diffusers, or the error of each.
 fn both(scheduler: &Scheduler, run: &Run) -> [Result<Vec<f64>, String>; 2] {
     [run.clone(), run.clone().as_diffusers()]
         .map(|run| scheduler.sampler(&run).map(|sampler| told(&sampler)).map_err(|error| error.to_string()))
@@ -30,7 +31,7 @@ fn near(found: f64, expected: f64) {
     assert!((found - expected).abs() <= ROUNDINGS * expected.abs().max(1.0), "{found} {expected}");
 }
 
-/// EDM's scalings with `x` on a sphere: the class's tables, written out.
+/// EDM's scalings for a variance-preserving `x`: the class's tables, written out.
 #[test]
 fn the_decoder_sees_variance_preserving_samples() {
     let decoder = scheduler("ConsistencyDecoderScheduler", json!({}));
@@ -43,7 +44,7 @@ fn the_decoder_sees_variance_preserving_samples() {
         let whole = sigma.hypot(data);
         near(call.input, (1.0 / abar).sqrt() / whole);
         let [skip, out] = [(1.0 / abar).sqrt() * (data / whole).powi(2), sigma * data / whole];
-        // Nothing is clamped, so the clean sample is written out.
+        // Nothing is clamped, so the row mixes the sample and the output directly.
         let kept = if k == 0 { schedule.level(512).unwrap().alpha() } else { 1.0 };
         near(call.row.x, kept * skip);
         near(call.row.p, kept * out);
@@ -65,7 +66,7 @@ fn original_steps_of_tcd_mean_all_timesteps_in_diffusers() {
     let [right, theirs] = both(&tcd, &run);
     assert_eq!((right.unwrap(), theirs.unwrap()), (vec![999.0, 699.0, 349.0], vec![999.0, 666.0, 333.0]));
     assert!(both(&tcd, &Run { original_steps: Some(2), ..Run::steps(3) }).iter().all(Result::is_err));
-    // gamma 1 keeps of the noise what is there at timestep 0; gamma 0 is DDIM to the same end.
+    // With gamma 1 only the predicted noise of timestep 0 is kept, and the rest is fresh; with gamma 0 this is DDIM.
     let at = |eta| tcd.sampler(&Run { eta: Some(eta), ..Run::steps(4) }).unwrap();
     let first = |sampler: &Sampler| (sampler.calls()[0].row.z, sampler.calls()[0].row.known[1]);
     let ((all, sigma), (none, _)) = (first(&at(1.0)), first(&at(0.0)));
@@ -114,7 +115,7 @@ fn a_clock_tells_times() {
     assert!(model.level_of_time(1.5).is_err());
     let list = |list: &[f64]| both(&cascade, &Run::timesteps(list.to_vec()));
     assert_eq!(list(&[1.0, 0.5, 0.0]), [Ok(vec![1.0, 0.5]), Ok(vec![1.0, 0.5])]);
-    // The last of a list is where diffusers ends.
+    // diffusers ends its run at the last time of a list.
     assert_eq!(list(&[1.0, 0.5, 0.25]), [Ok(vec![1.0, 0.5, 0.25]), Ok(vec![1.0, 0.5])]);
     let theirs = cascade.sampler(&Run::timesteps(vec![1.0, 0.5, 0.25]).as_diffusers()).unwrap();
     let last = theirs.calls()[1].row;
@@ -139,7 +140,7 @@ fn sa_solver_adds_noise_between_the_ends() {
     assert!(expected.contains(&true) && expected.contains(&false));
     let still = solver.sampler(&Run { tau: Some(0.0), ..Run::steps(10) }).unwrap();
     assert!(noisy(&still).iter().all(|noisy| !noisy));
-    // The time of a flow, however its network is told it; diffusers looks at the number.
+    // By default the time of a flow decides, whatever number its network is told; in diffusers that number decides.
     let mut flow = file;
     flow["use_flow_sigmas"] = true.into();
     flow["prediction_type"] = "flow_prediction".into();

@@ -14,8 +14,8 @@ fn told(sampler: &Sampler) -> Vec<f64> {
     sampler.timesteps().collect()
 }
 
-/// The last sample of a loop of first-order rows with the best epsilon, at the timestep that is told, for clean samples of
-/// `N(0, 0.25)`.
+/// The last sample of a loop of first-order rows with the ideal epsilon for clean samples of `N(0, 0.25)`, at the timestep that
+/// the network is told.
 fn denoised(sampler: &Sampler, model: &Model, start: f64) -> f64 {
     sampler.calls().iter().fold(start, |x, call| {
         let level = model.schedule().levels()[call.timestep as usize];

@@ -69,7 +69,7 @@ fn mistakes_are_named() {
     says(file("DDIMScheduler", "eta", json!(1)), &order(2), &["order: this scheduler does not use it"]);
     let mu = Run { mu: Some(1.0), ..Run::steps(10) };
     says(file("DEISMultistepScheduler", "use_flow_sigmas", json!(true)), &mu, &["mu: this scheduler does not use it"]);
-    // Three steps are too few for diffusers' Runge-Kutta; by default all of them are.
+    // Three steps are too few for diffusers' Runge-Kutta start; by default all three are Runge-Kutta steps.
     says(
         file("PNDMScheduler", "steps_offset", json!(1)),
         &Run::steps(3).as_diffusers(),
@@ -83,7 +83,7 @@ fn mistakes_are_named() {
 
 #[test]
 fn deis_of_orders_that_the_class_does_not_have() {
-    // diffusers computes the third.
+    // At order 4 the class of diffusers computes order 3.
     let of = |order: u32| {
         tweedie::config::Scheduler::parse(&file("DEISMultistepScheduler", "solver_order", json!(order)).to_string())
             .unwrap()

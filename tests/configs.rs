@@ -18,7 +18,7 @@ fn told(sampler: &Sampler) -> Vec<f64> {
     sampler.timesteps().collect()
 }
 
-/// The configuration and the run of an entry of group F.
+/// The configuration of an entry of group F, and its run as diffusers computes it.
 fn described(entry: &Value) -> (Value, Run) {
     let mut config = entry["kwargs"].clone();
     config["_class_name"] = entry["scheduler"].clone();
@@ -80,12 +80,12 @@ fn every_class_has_its_defaults() {
         run.class.stage_index = class.starts_with("Helios").then_some(0);
         let mut config = json!({ "_class_name": class });
         if class == "RFD4ProteinaScheduler" {
-            // Its options have no defaults, and a tail of fine steps needs more steps than that.
+            // These options have no defaults, and the tail of fine steps must fit into ten steps.
             config = json!({ "_class_name": class, "schedule_mode": "log", "noise_mode": "1/t", "tsr_k": 2.0,
                 "tsr_sigma": 0.5, "tail_steps": 2 });
         }
         let sampler = sampler(&config, &run).expect(class);
-        // PNDM takes three steps of four calls, and seven of one.
+        // Of ten steps PNDM takes three with four calls each, and seven with one; Heun and its like take all but the last with two.
         let twice = ["Heun", "KDPM2", "DPMSolverSDE"].iter().any(|name| class.contains(name));
         let calls = match class {
             "MiniMaxH3Scheduler" => 9,
@@ -198,7 +198,7 @@ fn mistakes_are_named() {
     says(of("DDIMScheduler", "eta", json!(0)), &list(&[5.0]), &["timesteps"]);
 }
 
-/// Values that somebody may have put there.
+/// Values that an option of a file may have, right or wrong.
 pub fn value() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         Just("linear"),
@@ -329,7 +329,7 @@ fn finite(sampler: &Sampler) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// Whatever the file says: an error, or rows of finite numbers.
+    /// Whatever the file says, the result is an error or rows of finite numbers.
     #[test]
     fn no_configuration_panics(
         class in 0..Scheduler::classes().count(),

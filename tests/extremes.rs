@@ -28,7 +28,7 @@ fn posteriors_of_faint_steps() {
     let faint = Schedule::from_betas(&[1e-300, 1e-300]).unwrap();
     let posterior = faint.posterior(1, Some(0)).unwrap();
     assert_eq!((posterior.variance, posterior.coef_x0, posterior.coef_xt), (5e-301, 0.5, 0.5));
-    // Below the normal numbers of f64 a signal counts as none: documented, and all of its functions agree.
+    // A signal below the normal numbers of f64 counts as none, as documented, in both tables.
     let strong = Schedule::from_betas(&[0.999; 103]).unwrap();
     assert_eq!((strong.sqrt_alphas_cumprod()[102], strong.alphas_cumprod()[102]), (0.0, 0.0));
     let root = strong.sqrt_alphas_cumprod()[101];

@@ -113,7 +113,7 @@ const USUAL_BUFFERS: u32 = 8;
 /// Tests that are ignored on a device with fewer. Such a device refuses a plan that needs more than it has, which the tests of
 /// `four_buffers` check.
 const NEED_USUAL_BUFFERS: &[&str] = &[
-    // A variance that is learned, beside noise that is given or gradients that lie apart.
+    // A learned variance together with given noise, or with gradients in two tensors.
     "vlb_terms::bit_identical_in_every_run_and_batch",
     "vlb_terms::numbers_that_are_none",
     "vlb_terms::an_error_beyond_the_clip_that_rounds_away",
@@ -129,7 +129,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "moved_roles::of_terms_of_the_bound",
     // The narrow form has dispatches of its own.
     "bench_kinds::kinds_are_their_plans",
-    // Guidance, noise that no row uses, or seeds beside memory.
+    // Guidance, noise that no row uses, or seeds together with memory.
     "steps::what_a_row_does_not_need_may_hold_anything",
     "sampling::plans_beside_each_other_remember_together",
     "joining::a_server_refuses_what_it_cannot_run",
@@ -141,7 +141,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "edges::small_windows_give_the_bits_of_one",
     "extended::every_part_of_a_row",
     "extended::a_wrong_part_fails",
-    // Noise, memory and the network's input beside each other.
+    // Noise, memory and the network's input together.
     "loop_records::every_recorded_run_in_one_submit",
     "loops::a_run_that_adds_no_noise_keeps_its_region_clean",
     "loops::a_sampler_is_the_loop_of_its_plans",
@@ -164,7 +164,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "guide::what_a_row_does_not_read_may_hold_anything",
     "guide::other_rows_and_other_tensors",
     "guide::what_is_missing_is_named",
-    // Networks that bind seven.
+    // Networks that bind seven buffers.
     "applications::guided_2m_in_one_submit",
     "sampling::every_solver_ends_where_its_twin_does",
     "sampling::a_wrong_coefficient_ends_elsewhere",
@@ -179,11 +179,11 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "groups::windows_give_the_bits_of_one",
 ];
 
-/// Where the shaders of a run are dumped.
+/// The environment variable that names the folder to dump shaders into.
 const DUMP: &str = "TWEEDIE_DUMP_WGSL";
 
-/// Runs the tests in a process of their own, which dumps every shader that it compiles, and holds those against the
-/// catalogue. A run that dumps its shaders already is for somebody who looks at them.
+/// Runs the tests in a process of their own, which dumps every shader that it compiles, and checks those against the
+/// catalogue. A run whose shaders the caller dumps, or that only lists the tests, is not checked.
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     if arguments.list || std::env::var_os(DUMP).is_some() {

@@ -1,4 +1,4 @@
-//! What a sampler says about the list of its levels.
+//! The words in which a sampler describes the list of its levels.
 
 use serde_json::{Value, json};
 use tweedie::config::Scheduler;
@@ -67,7 +67,7 @@ fn schedules() {
     assert_eq!(own.grid(), "");
 }
 
-/// Every sampler on every process says something, with a number of steps.
+/// Every sampler that a process has for a number of steps describes its levels, in fewer than 100 bytes.
 #[test]
 fn every_sampler_has_words() {
     for model in Model::PROCESSES.entries.iter().map(|entry| entry.build(&[]).unwrap()) {

@@ -155,7 +155,7 @@ fn the_singular_ends() {
     assert_eq!(undefined(faint, Epsilon, X0), "epsilon does not determine x0 where alpha = 5e-324, sigma = 1");
 }
 
-/// The marginal of x_s that the posterior implies must be the schedule's: `alpha_s` in the mean, `sigma_s^2` in all.
+/// Checks that the posterior implies the schedule's marginal of x_s: `alpha_s` in its mean, `sigma_s^2` as its whole variance.
 fn assert_consistent(what: &str, posterior: Posterior, t: [f64; 3], s: [f64; 3], limit: f64) {
     let Posterior { coef_x0, coef_xt, variance } = posterior;
     assert!(coef_x0 >= 0.0 && coef_xt >= 0.0 && variance >= 0.0, "{what}: {posterior:?}");

@@ -1,4 +1,4 @@
-//! Weights of the loss as it is, a delta that follows the timestep, and penalties at the ends of their range.
+//! Weights that do not depend on what the loss is on, a delta that follows the timestep, and penalties at the ends of their range.
 
 use crate::support::assert_within;
 use std::f64::consts::{FRAC_2_PI, PI};
@@ -22,7 +22,7 @@ fn weights_of_flow_trainers() {
     let cosmap = [0.6378942851493097, 0.6705500040650898, 0.7047775357239972, 1.2732382714968915, FRAC_2_PI];
     let sigma_sqrt = [1e6, 1482.1388375029294, 385.2224804282903, 3.9920119840199773, 1.0];
     for (weight, expected) in [(Weight::Cosmap, cosmap), (Weight::SigmaSqrt, sigma_sqrt)] {
-        // The weight of the loss as it is, whatever that is on.
+        // The weight is the same whatever the loss is on.
         for on in [Flow, X0, Epsilon] {
             let found = schedule.loss_weights(&weight, on).unwrap();
             for (found, expected) in found.iter().zip(expected) {
@@ -30,13 +30,13 @@ fn weights_of_flow_trainers() {
             }
         }
     }
-    // In the middle the two ends of the cosine map meet: twice their weight, 4/pi.
+    // In the middle of the cosine map the weight is twice that of its ends: 4/pi.
     let middle = Schedule::rectified_flow_times(&[0.5]).unwrap();
     assert_within("middle", middle.loss_weight(0, &Weight::Cosmap, Flow).unwrap(), 4.0 / PI, EXACT);
     let clean = Schedule::rectified_flow_times(&[0.0, 1.0]).unwrap();
     assert!(clean.loss_weight(0, &Weight::SigmaSqrt, Flow).unwrap_err().to_string().contains("sigma-sqrt"));
     assert_eq!(Weight::CATALOGUE.find("sigma_sqrt").unwrap().build(&[]).unwrap(), Weight::SigmaSqrt);
-    // Any other process has the time of its ratio of noise to signal.
+    // On any other process the time follows from the ratio of noise to signal.
     let exploding = Schedule::variance_exploding(&[0.0, 1.0, 3.0]).unwrap();
     assert_eq!(exploding.loss_weight(2, &Weight::SigmaSqrt, X0), Ok(1.0 / (0.75 * 0.75)));
 }
@@ -57,13 +57,13 @@ fn deltas_of_kohya() {
     for delta in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(schedule.deltas(DeltaSchedule::Snr, delta).unwrap_err().to_string().contains("delta"));
     }
-    // A flow's share of the timesteps is its time.
+    // On a flow the time takes the place of the fraction of the timesteps.
     let flow = Schedule::rectified_flow_times(&[0.0, 0.5, 1.0]).unwrap();
     assert_eq!(flow.process(), Process::Flow);
     assert_eq!(flow.deltas(DeltaSchedule::Exponential, 0.25), Ok(vec![1.0, 0.5, 0.25]));
 }
 
-/// One kernel with one penalty computes a delta for each row: losses and gradients are those of each row's own penalty.
+/// Rows that are bent to one shared penalty give the losses and gradients of a penalty with each row's own delta.
 #[test]
 fn a_row_with_a_delta_of_its_own() {
     let schedule = Schedule::cosine(3).unwrap();
@@ -110,7 +110,7 @@ fn penalties_at_the_ends_of_their_range() {
         assert_eq!([f64::INFINITY, f64::NEG_INFINITY].map(|d| penalty.slope(d)), [1.0, -1.0], "{penalty:?}");
     }
     assert_eq!(Penalty::MSE.slope(f64::INFINITY), f64::INFINITY);
-    // A bend that f32 cannot hold is none.
+    // A bend narrower than the normal numbers of f32 is none.
     for delta in [1e-46, 4e-39, 1e-310] {
         assert_eq!(Penalty::smooth_l1(delta), Ok(Penalty::L1));
         assert_eq!(Penalty::pseudo_huber(delta), Ok(Penalty::L1));

@@ -4,7 +4,7 @@ use crate::support::assert_within;
 use tweedie::math::catalog::{Entry, Make};
 use tweedie::math::{LossInputs, Model, NoiseLevel, Objective, Posterior, Quantity, Schedule, solve};
 
-/// The largest error of a round trip, as a part of the terms that it is a sum of.
+/// The largest error of a round trip, relative to the terms that it sums.
 const EXACT: f64 = 1e-11;
 
 const FACTOR: f64 = -0.5;
@@ -12,7 +12,7 @@ const FACTOR: f64 = -0.5;
 /// A clean sample and noise.
 const PAIR: [f64; 2] = [0.375, -1.25];
 
-/// Every model, as it is and with a factor of its output.
+/// Every model, as it is and with a factor on its output.
 fn models() -> Vec<(&'static str, Model)> {
     let entries = Model::PROCESSES.entries.iter().chain(Model::CATALOGUE.entries);
     let both = |entry: &'static Entry<Make<Model>>| {
@@ -22,7 +22,7 @@ fn models() -> Vec<(&'static str, Model)> {
     entries.flat_map(both).collect()
 }
 
-/// Levels of a model with signal and noise, from the cleaner on.
+/// Levels of a model that have both signal and noise, from the cleanest on.
 fn levels(model: &Model) -> Schedule {
     let inner = |level: &NoiseLevel| level.alpha() > 1e-2 && level.sigma() > 1e-2;
     let all: Vec<NoiseLevel> = model.schedule().levels().iter().copied().filter(inner).step_by(40).collect();
@@ -69,7 +69,7 @@ fn what_a_network_puts_out() {
     }
 }
 
-/// The loss of an output is that of the prediction which it becomes; a target that is at hand is in units of the output.
+/// The loss of an output is that of the prediction that it becomes; a target that is given as a tensor is in units of the output.
 #[test]
 fn what_an_output_costs() {
     for (name, model) in models() {

@@ -1,4 +1,4 @@
-//! Models: what their samplers visit, what a network is told, and which models a sampler refuses.
+//! Models: the levels that their samplers visit, the number that a network is told, and the models that a sampler refuses.
 
 use tweedie::math::catalog::{CatalogError, SamplerOptions};
 use tweedie::math::sampler::Scale;
@@ -58,7 +58,7 @@ fn a_model_settles_what_its_samplers_visit_and_say() {
         assert_eq!((call.level.alpha(), call.level.sigma(), call.timestep), (1.0, *sigma, 0.25 * sigma.ln()));
         assert_eq!(call.input, 1.0 / sigma.hypot(0.5));
     }
-    // Shifted by 3: the model's own; 1000 times the time.
+    // The model's own shift is 3, and its network is told 1000 times the time.
     let euler = Sampler::euler(&sd3, 4).unwrap();
     assert_eq!(euler, Sampler::flow_euler(&sd3, 4).unwrap());
     assert_eq!(euler.timesteps().next(), Some(1000.0));

@@ -17,7 +17,7 @@ fn two_devices(required_features: wgpu::Features) -> [(wgpu::Device, wgpu::Queue
     [(); 2].map(|()| pollster::block_on(adapter.request_device(&descriptor)).unwrap())
 }
 
-/// A cache of another device is wgpu's error, so a pipeline that meets it was created with it.
+/// wgpu reports a cache of another device as an error, which shows that a pipeline was created with the cache.
 #[test]
 fn pipelines_are_created_with_the_cache() {
     let [(device, _queue), (stranger, _other_queue)] = two_devices(wgpu::Features::PIPELINE_CACHE);
@@ -29,7 +29,7 @@ fn pipelines_are_created_with_the_cache() {
     let seen = Arc::clone(&errors);
     device.on_uncaptured_error(Arc::new(move |error| seen.lock().unwrap().push(error.to_string())));
     let scene = Scene::new(&device);
-    // A kernel of an op, and those that stand alone.
+    // A kernel of an op, and standalone kernels.
     let plans = |cache| {
         let context = Context::with_cache(&device, cache);
         drop((scene.loss(&context), scene.draw(&context)));

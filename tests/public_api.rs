@@ -1,7 +1,7 @@
-//! The public API of the crate, as text: read from the sources, and held against `docs/api.txt`.
+//! The public API of the crate, as text: read from the sources, and compared with `docs/api.txt`.
 //!
 //! `TWEEDIE_RENEW=1 cargo test -p tweedie --test main public_api` renews the file. It is made by `syn`, like the floors,
-//! because the JSON of rustdoc, on which `cargo public-api` stands, is not there on a stable compiler. Auto traits are not in it.
+//! because rustdoc's JSON, which `cargo public-api` needs, is not available on a stable compiler. Auto traits are not listed.
 
 use crate::floors::resolve::{Lost, resolve};
 use crate::floors::sources::{self, Modules};
@@ -52,7 +52,7 @@ impl Crate {
         Ok((found.file, path.last().expect("a name").clone()))
     }
 
-    /// The item of a definition, and its module; none where the definition is a module.
+    /// The item of a definition; none where the definition is a module.
     fn item(&self, (file, name): &Definition) -> Option<&Item> {
         let module = sources::module_of(file);
         self.files[&module].items.iter().find(|item| name_of(item).as_deref() == Some(name))
@@ -152,7 +152,7 @@ impl Crate {
     }
 }
 
-/// The names that a `use` hands on, each with its path.
+/// Collects the names that a `use` re-exports, each with its path.
 fn leaves(tree: &UseTree, before: &[String], found: &mut Vec<(Vec<String>, String)>) {
     let joined = |name: &syn::Ident| [before, &[name.to_string()]].concat();
     match tree {
@@ -223,7 +223,7 @@ fn is_of_tests(attribute: &Attribute) -> bool {
     has(attribute, "test")
 }
 
-/// Items that exist for rustdoc and its tests alone.
+/// Whether an attribute leaves its item to rustdoc, doctests or tests alone.
 fn is_of_docs(attribute: &Attribute) -> bool {
     has(attribute, "doc") || has(attribute, "doctest") || is_of_tests(attribute)
 }
@@ -305,7 +305,7 @@ fn text_of(item: Item) -> String {
 /// Macros that make nothing public.
 const PRIVATE_MACROS: &[&str] = &["is_walk"];
 
-/// The block that `constructors!` makes of its list: a function of the macro's own signature for each name.
+/// The block that `constructors!` makes of its list: a function with the macro's signature for each name.
 ///
 /// Panics at any other macro that makes items, which would be missing from the listing.
 fn constructors(file: &File) -> Option<ItemImpl> {
@@ -363,7 +363,7 @@ fn lines(listing: &str) -> BTreeSet<[&str; 2]> {
     listing.lines().map(line).collect()
 }
 
-/// A crate with a private module, a private field, a private trait, a second name and a test.
+/// A crate with a private module, field and trait, a second name for an item, docs-only code and test code.
 const SMALL: &[(&str, &str)] = &[
     ("src/lib.rs", "pub mod gpu; mod hidden; pub use gpu::Map; pub use std::fmt; #[cfg(doc)] pub mod guide;"),
     ("src/guide.rs", "pub struct Page;"),

@@ -1,4 +1,4 @@
-//! The first programs of the README stay short: lines, and types of ours.
+//! The first programs of the README stay short, in lines and in types of this crate.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn assert_short(program: &str, most_lines: usize, most_types: usize) {
     assert!(lines(program) <= most_lines, "{} lines", lines(program));
     assert!(types(program).len() <= most_types, "{:?}", types(program));
     assert_eq!(program.matches("use tweedie::{").count(), 1, "one import path");
-    // Nothing else of ours is used without an import.
+    // Nothing else of the crate is used by its path, except the error.
     let paths = program.matches("tweedie::").count() - program.matches("tweedie::Error").count();
     assert!(paths == 1 && !program.contains("::*"));
 }

@@ -21,8 +21,8 @@ fn recorded(compat: bool) -> Sampler {
     scheduler(&case).unwrap().sampler(&options).unwrap()
 }
 
-/// diffusers draws a noise for a step and one for each timestep of a jump. A row has their sum, of unit variance: of the
-/// unknown region, and of the known one, which goes through the jump too.
+/// diffusers draws one noise for a step and one for each timestep of a jump. A row has their sum at unit variance: one for the
+/// unknown region, and one for the known region, which goes through the jump too.
 #[test]
 fn a_recorded_run_with_jumps() {
     let (file, case, sampler) = (Vectors::load("P"), case(), recorded(true));
@@ -78,7 +78,7 @@ fn a_recorded_run_with_jumps() {
     }
 }
 
-/// The schedule of the authors' code visits `5 4 3 | 4 3 2 1 | 2 1 0` where diffusers' jumps one step later.
+/// The schedule of the authors' code visits `5 4 3 | 4 3 2 1 | 2 1 0`; that of diffusers jumps one step later.
 #[test]
 fn the_walk_is_the_papers() {
     let told = |sampler: &Sampler| sampler.timesteps().map(|t| t / 4.0).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ fn the_walk_is_the_papers() {
 /// A few roundings of numbers of order 1.
 const ROUNDINGS: f64 = 1e-14;
 
-/// Each call is made at the level that the row before it leads to: a sample of unit variance keeps it.
+/// Each call is made at the level that the row before it leads to, and the noises of a jump have unit variance in sum.
 #[test]
 fn a_jump_leads_to_the_level_of_the_next_call() {
     let model = Model::named("ddpm").unwrap();

@@ -1,4 +1,4 @@
-//! Runs by name: every sampler on every grid, the orders of solvers, workflows.
+//! Runs by name: every sampler on every scheduler of ComfyUI, the orders of solvers, and workflows.
 
 use crate::support::loops::{self, Inputs, gaussian_output};
 use tweedie::math::catalog::{SamplerOptions, SolverKind};
@@ -31,7 +31,7 @@ const SCHEDULERS: [&str; 9] = [
 /// Data of this mean and deviation.
 const DATA: [f64; 2] = [0.4, 0.6];
 
-/// The raw output of the best network for such data.
+/// The raw output of the ideal network for such data.
 fn output(model: &RunModel, sigma: f64, x: &[f64]) -> Vec<f64> {
     let [mean, deviation] = DATA;
     gaussian_output(model, sigma, x, [&[mean], &[deviation]])
@@ -54,7 +54,7 @@ fn every_sampler_runs_on_every_grid() {
                 });
                 let record = record.unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert!(record.output.iter().all(|x| x.is_finite()), "{name}: {:?}", record.output);
-                // Samplers that end at the data end near it, others where the last step begins. On other grids some are unstable.
+                // With the karras scheduler samplers end near the data, but for two that stop early. With others some are unstable.
                 let [mean, deviation] = DATA;
                 let ends_early = ["dpm_fast", "dpm_adaptive"].contains(&entry.name);
                 let near = record.output.iter().all(|x| (x - mean).abs() < 6.0 * deviation);
@@ -64,7 +64,7 @@ fn every_sampler_runs_on_every_grid() {
     }
 }
 
-/// A network that knows the only sample there is leaves that sample, with the noise of the run's last sigma.
+/// With a network that knows the only sample there is, a run ends at that sample with the noise of the run's last sigma.
 #[test]
 fn the_last_sigma_is_that_of_the_noise_which_remains() {
     let mean = 0.4;
@@ -96,7 +96,7 @@ fn the_last_sigma_is_that_of_the_noise_which_remains() {
 /// Rounding in f64; `dpm_adaptive` stops within 1e-5 of the end.
 const REMAINS: f64 = 1e-5;
 
-/// The error at the end of a run of `n` steps that are even in half the log SNR, without noise.
+/// The error at the end of a run of `n` steps that are equal in half the log SNR, without noise.
 fn error(model: &RunModel, sampler: &str, n: usize) -> f64 {
     let ends = if model.is_flow() { [0.9, 0.1] } else { [5.0, 0.2] };
     let half_log_snr = |sigma: f64| (model.alpha(sigma) / sigma).ln();
@@ -141,7 +141,7 @@ const ORDERS: [(&str, f64); 17] = [
     ("res_3s", 3.0),
 ];
 
-/// Measured orders lie within this of the method's.
+/// The largest difference of a measured order from that of the method.
 const ORDER: f64 = 0.2;
 
 #[test]
@@ -214,7 +214,7 @@ mod workflows {
     const CUSTOM: &str = include_str!("vectors/workflow_custom_advanced_flux.json");
     const TWO_STAGES: &[u8] = include_bytes!("vectors/workflow_two_stage_sdxl.png");
 
-    /// The end of the chunk with the text: what follows it is not looked at.
+    /// The end of the chunk with the text: nothing after it is read.
     const TEXT_END: usize = 1125;
 
     #[test]
@@ -232,7 +232,7 @@ mod workflows {
     #[test]
     fn a_sampler_of_nodes() {
         let run = Run::from_comfyui(CUSTOM, None, None).unwrap();
-        // 1024 pixels a side are 4096 tokens, the end of the line.
+        // 1024 pixels a side are 4096 tokens, where the line of shifts ends.
         let shifted = r#"{"model": {"base": "ModelSamplingFlux", "parameterisation": "CONST", "settings": {"shift": 1.15}},
             "sampler": "res_multistep", "scheduler": {"node": "BasicScheduler", "inputs": {"scheduler": "beta", "steps": 6,
             "denoise": 0.6}}, "guidance": 1, "seed": 4294967301}"#;
@@ -272,7 +272,7 @@ mod workflows {
 /// Options of a run by name.
 type Options = &'static [(&'static str, f64)];
 
-/// The published form of a name, the sampler of the catalogue that has the same formulas, and its options.
+/// The name of a run's sampler, the sampler of the catalogue whose formulas its published form has, and options of the run.
 const PUBLISHED: [(&str, &str, Options); 8] = [
     ("dpmpp_2m", "dpm++-2m", &[]),
     ("dpmpp_sde", "dpm++-sde", &[]),

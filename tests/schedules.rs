@@ -1,4 +1,4 @@
-//! The recipes: golden numbers, both extremes of length, zero terminal SNR, and every error.
+//! Schedules: golden numbers, both extremes of length, zero terminal SNR, and errors.
 
 use crate::support::sigmas;
 use crate::support::{assert_relative, assert_within, pick, relative};
@@ -8,7 +8,7 @@ use tweedie::math::{NoiseLevel, Quantity, Schedule, flow};
 /// The golden numbers are printed with twelve digits.
 const TWELVE_DIGITS: f64 = 5e-12;
 
-/// And some with nine.
+/// Some are printed with nine.
 const NINE_DIGITS: f64 = 5e-9;
 
 /// Platforms' logarithms and exponentials differ by an ulp, which `1 - f(t+1)/f(t)` turns into an absolute error.
@@ -175,7 +175,7 @@ fn rising_alphas_cumprod_convert_but_have_no_posterior() {
     assert_eq!(schedule.epsilon_mean_coef(), Err(error.clone()));
     assert_eq!(schedule.posterior_mean(Quantity::V), Err(RowError::Schedule(error)));
     assert_eq!(schedule.posterior_mean_where_defined(Quantity::V).first_undefined(), Some(2));
-    // What stands between two timesteps is no matter: here from 0.75 back to 0.9.
+    // The timesteps in between do not matter: here from 0.75 back to 0.9.
     let posterior = schedule.posterior(2, Some(0)).unwrap();
     let beta = 1.0 - 0.75 / 0.9;
     assert_within("variance", posterior.variance, beta * 0.1 / 0.25, LIBRARY_ULP);
@@ -267,7 +267,7 @@ fn errors_name_what_was_found() {
     assert!(Schedule::linear(10, 0.1, 0.5).is_ok());
 }
 
-/// Squares and products of these levels leave f64.
+/// Squares and products of these levels leave the range of f64.
 #[test]
 fn posteriors_of_extreme_levels_are_finite_or_an_error() {
     let level = |alpha, sigma| NoiseLevel::new(alpha, sigma).unwrap();

@@ -10,7 +10,7 @@ use tweedie::gpu::ComposedShader;
 /// An entry point, and the op behind it.
 type Kind = (String, &'static str);
 
-/// The ops, as their files introduce themselves.
+/// The ops, by the names that head their files.
 const OPS: [&str; 6] = ["map", "step", "spread", "histogram", "loss", "vlb"];
 
 /// The listed lines of each kind.

@@ -15,7 +15,7 @@ const MAX_INVOCATIONS: u32 = 256;
 /// A tile of `walk/lanes.wgsl`: lanes, samples, lanes each.
 type Tile = [f64; 3];
 
-/// For long samples, which is also what the shader says itself.
+/// The tile for long samples, which is also the shader's default.
 const LONG: Tile = [256.0, 1.0, 4.0];
 
 /// The other end of what the host chooses: samples of one lane, of a few, and of one workgroup.
@@ -43,8 +43,8 @@ const WINDOW: [&str; 16] = [
 
 const WINDOW_BYTES: u32 = 4 * WINDOW.len() as u32;
 
-/// The struct of each walk, which follows the window: words, in this order, and then one that is `unused`. OpenGL's layout
-/// knows no `@size`, so each comes to [`WALK_BYTES`] by itself.
+/// The struct of each walk, which follows the window: words, in this order, and then a member `unused`. OpenGL's layout has no
+/// `@size`, so each struct comes to [`WALK_BYTES`] by its members alone.
 const WALKS: [(&str, &[&str]); 5] = [
     ("LanesParams", &["groups_y"]),
     ("FlatParams", &["groups_x", "total"]),
@@ -53,10 +53,10 @@ const WALKS: [(&str, &[&str]); 5] = [
     ("ChunksParams", &["groups_y", "chunks", "team", "digit_shift", "first_sum", "factor"]),
 ];
 
-/// Bytes of each of them.
+/// The bytes of the struct of each walk.
 const WALK_BYTES: u32 = 32;
 
-/// An offset and a stride for each tensor follow in `struct Params`, by the op.
+/// The tensors of each op, whose offset and stride follow in `struct Params`.
 const TENSORS: [&[&str]; 7] = [
     &["conditional", "unconditional", "third", "fourth", "momentum"],
     &["conditional", "unconditional", "third", "fourth", "momentum", "guided", "next_momentum"],
@@ -177,7 +177,7 @@ fn shaders() -> BTreeSet<ComposedShader> {
     every_shader().into_iter().collect()
 }
 
-/// All that a shader must pass, as one verdict.
+/// Checks everything that a shader must pass; the error says what is wrong.
 fn check(shader: &ComposedShader, [x, y, each]: Tile) -> Result<(), String> {
     let (module, info) = written::validate(shader)?;
     if let Some(line) = directive(&shader.text).filter(|line| !shader.f16 || *line != "enable f16;") {
@@ -209,7 +209,7 @@ fn directive(text: &str) -> Option<&str> {
     text.lines().find(is_directive)
 }
 
-/// The first scalar that is not 32 bits wide (a bool has 8), wherever a type is made of one.
+/// The first type with scalars that are neither 32 bits wide nor bools.
 fn wide_type(module: &Module) -> Option<String> {
     let scalar = |inner: &TypeInner| match *inner {
         TypeInner::Scalar(scalar) | TypeInner::Atomic(scalar) => Some(scalar),
@@ -236,7 +236,7 @@ fn check_layout(module: &Module) -> Result<(), String> {
     let walk = WALKS.into_iter().find(|(name, _)| has(name));
     let (name, fields) = walk.ok_or("no walk has parameters")?;
     let mut walk_fields = words(fields);
-    // What is left is a vector of four words, of two, or a word.
+    // The rest is one vector of four words, of two, or a word.
     let used = 4 * fields.len() as u32;
     let alignment = if used <= 16 { 16 } else { 8 };
     walk_fields.push(("unused", if used <= 16 { 16 } else { used }));
@@ -310,7 +310,7 @@ fn what_is_broken_is_rejected() {
     let good = every_shader().swap_remove(0);
     assert_eq!(check(&good, LONG), Ok(()));
     let swap = |from: &str, to: &str| good.text.replacen(from, to, 1);
-    // A text and what the check must say about it.
+    // A text, and a part of the error that it must give.
     let broken = [
         (swap("fn ", "function "), "expected global item"),
         (swap("return Row(coefficients(found, 0u), found.defined);", "return found;"), "declared return type"),
@@ -334,7 +334,7 @@ fn what_is_broken_is_rejected() {
     }
 }
 
-/// The most files of a folder of `shaders/`: what a reader takes in at a glance.
+/// The most files in a folder of `shaders/`, so that a reader can take them in at a glance.
 const MOST_FILES: usize = 10;
 
 #[test]

@@ -61,7 +61,8 @@ fn a_batch_may_be_split_in_any_way() {
     }
 }
 
-/// The numbers of a seed stay what they are. Computed apart, the last with 15 digits of the inverse error function.
+/// The draws of a seed never change. The expected ones were computed independently, the last with 15 digits of the inverse error
+/// function.
 #[test]
 fn known_answers() {
     let key = NoiseKey::seed(42);
@@ -108,7 +109,7 @@ fn probabilities_are_those_of_the_density() {
     assert_within("median", below(&shifted, 250), 0.5, WORD);
     let upper = density(Density::LogitNormal { mean: sigmoid_inverse(0.75) - 1.0, deviation: 1.0 });
     assert_within("one deviation up", below(&upper, 750), 0.841344746068543, WORD);
-    // The density in the middle is 1 over the slope there; over the first bin beside it it falls by a few parts of 1e4.
+    // The density in the middle is 1 over the slope there, and falls by a few parts in 1e4 within the first bin next to it.
     let mode = density(MODE);
     let middle = 1.0 / (1.0 - 1.29 * (std::f64::consts::FRAC_PI_2 - 1.0));
     assert_within("mode", mode.probability(500) * STEPS as f64, middle, 1e-3 * middle);

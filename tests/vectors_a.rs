@@ -8,10 +8,10 @@ use tweedie::math::Schedule;
 /// 1.1e-16, and the ulp of a logarithm. 1e-14 is what the library promises; the worst seen is below 1e-15.
 const FROM_STORED_BETAS: f64 = 1e-14;
 
-/// As above, for what the library really holds: at most six roundings, or a logarithm's ulp and two.
+/// As above, but the bound that the library really keeps: at most six roundings, or a logarithm's ulp and two.
 const SIX_ROUNDINGS: f64 = 6.0 * f64::EPSILON / 2.0;
 
-/// The name of a 50-digit table without its prefix, and the same from a schedule.
+/// Tables of a schedule, each with the name of its 50-digit counterpart less the prefix.
 fn tables(schedule: &Schedule) -> Vec<(&'static str, Vec<f64>)> {
     vec![
         ("alphas_cumprod", schedule.alphas_cumprod()),
@@ -123,7 +123,7 @@ fn recipes_without_library_functions_are_bit_equal() {
     }
 }
 
-/// How far a recomputed beta is from the stored one, relative: what a table that is proportional to beta inherits.
+/// The relative difference of a recomputed beta from the stored one, which a table that is proportional to beta inherits.
 ///
 /// Only the zero-terminal-SNR rescale of 1000 scaled-linear steps has one that matters: torch's vectorised square root is
 /// one ulp low at four timesteps (errors of 0.51 to 0.58 ulp, where IEEE rounding allows 0.5), which is 4e-16 of a beta

@@ -1,10 +1,10 @@
-//! Group E: Philox words to the bit, and cuRAND's normals.
+//! Group E: Philox words to the bit, and normals by cuRAND's formula.
 
 use crate::support::{Vectors, assert_within};
 use tweedie::NoiseKey;
 use tweedie::gpu::noise::philox4x32_10;
 
-/// What the f64 of the vectors and ours may differ by: both evaluate the same formula with their own libm, on `|z| < 7`.
+/// The largest difference of our normals from those of the vectors in f64: the same formula with another libm, on `|z| < 7`.
 const LIBM: f64 = 1e-14;
 
 /// The block at `counter + i`, as a 128-bit number, least significant word first.

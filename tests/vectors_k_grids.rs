@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tweedie::math::catalog::Entry;
 use tweedie::math::run::{GridRule, Run, RunModel};
 
-/// The deviation of sigmas in f32 that torch's own logarithms, exponentials and tangents leave: up to three units of the last
-/// place, 2.6e-7 at worst in these records; most sigmas have the same bits.
+/// The relative deviation of sigmas in f32 that is due to torch's own logarithms, exponentials and tangents: up to three units in
+/// the last place, 2.6e-7 at worst in these records; most sigmas have the same bits.
 const FLOAT32: f64 = 4e-7;
 
 /// A relative change that every comparison here must notice.
@@ -50,7 +50,7 @@ fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(apart).fold(0.0, |worst, apart| if apart <= worst { worst } else { apart })
 }
 
-/// The sigmas of a run, compared with those of the record: in f64 and in f32. Returns what the f32 ones deviate.
+/// Checks the sigmas of a run in f64 against the record, and returns the deviation of those in f32.
 fn check(file: &Vectors, case: &Value, name: &str, run: &Value) -> f64 {
     let sigmas = |float32: bool| {
         let mut run = run.clone();
@@ -139,7 +139,7 @@ fn nodes() {
     }
 }
 
-/// The tables are what the program has, digit by digit: a table of as many steps as it holds is taken as it stands.
+/// The tables are those of the program, digit for digit: with as many steps as a table holds, it is taken unchanged.
 #[test]
 fn tables_of_nodes() {
     let (file, case) = (vectors(), &cases("K_node_tables")[0]);
@@ -167,7 +167,8 @@ fn tables_of_nodes() {
     }
 }
 
-/// The largest deviation of rows, as parts of the largest element of each expected row. Infinite and undefined ones must agree.
+/// The largest deviation of rows, relative to the largest element of each expected row. Expected infinities and NaNs must be
+/// found.
 fn row_deviation(found: &[f64], expected: &[f64], rows: usize) -> f64 {
     assert_eq!(found.len(), expected.len());
     let width = expected.len() / rows;
@@ -270,7 +271,7 @@ fn every_grid_has_sigmas_on_every_model() {
             run["model"] = model.name.into();
             let sigmas = Run::from_json(&run.to_string()).unwrap().sigmas();
             if grid.name == "sd-turbo-scheduler" && sigmas.is_err() {
-                // Timesteps up to 999 are beyond what a network is told that knows no timesteps.
+                // Timesteps up to 999 are out of range for a network that is told no timesteps.
                 assert!(RunModel::named(model.name).unwrap().sigma_at(999.0).is_infinite(), "{run}");
                 continue;
             }
@@ -279,7 +280,7 @@ fn every_grid_has_sigmas_on_every_model() {
     }
 }
 
-/// Numbers from the published formulas of grids and models that the records do not have, evaluated in Python.
+/// Numbers of grids and models that the records do not have, from their published formulas, evaluated in Python.
 #[test]
 fn grids_and_models_of_other_programs() {
     let sigmas = |model: &str, scheduler: &str, steps: usize| {
@@ -301,7 +302,7 @@ fn grids_and_models_of_other_programs() {
     let found = [0.25, 0.5, 0.999].map(|time| cascade.sigma_at(time));
     let expected = [0.849_989_630_013_889_4, 2.024_779_127_896_008, 99.994_999_874_993_75];
     assert!(deviation(&found, &expected) <= 1e-12, "{found:?}");
-    // Without a shift, what the network is told is the time itself.
+    // Without a shift the network is told the time itself.
     let plain = RunModel::named("cascade").unwrap();
     let told = [0.25, 0.5, 0.75].map(|time| plain.told(plain.sigma_at(time)));
     assert!(deviation(&told, &[0.25, 0.5, 0.75]) <= 1e-12, "{told:?}");

@@ -58,7 +58,7 @@ impl Recorded<'_> {
         let last = *tolerances.last().unwrap();
         let sigma = self.tensor("call_sigma").unwrap_or_default().first().copied().unwrap_or(1.0);
         let attempt = |value: fn(&tweedie::math::run::Attempt) -> f64| record.attempts.iter().map(value).collect();
-        // The end of a flow divides by 1 less the last sigma, which is 0.4 at least here.
+        // The end of a flow divides by 1 minus the last sigma, a difference of at least 0.4 here.
         let end = 2.5 * last;
         let found: [(&str, Vec<f64>, Vec<f64>); 9] = [
             ("samples", record.samples.concat(), tolerances),
@@ -94,13 +94,13 @@ impl Recorded<'_> {
     }
 }
 
-/// Sigmas of calls within a step come from a logarithm and back: a few roundings, 1 - abar by subtraction in the source.
+/// Sigmas of calls within a step pass through a logarithm and back: a few roundings, and 1 - abar by subtraction in the source.
 const SIGMA: f64 = 1e-11;
 
 /// Numbers that the network is told are up to 1000.
 const TOLD: f64 = 1e-9;
 
-/// Errors of attempts are differences of two samples by a tolerance of about 1/20: they lose two digits of the samples'.
+/// Errors of attempts are differences of two samples, divided by a tolerance of about 1/20: they lose two digits.
 const ATTEMPT: f64 = 1e-7;
 
 fn worst(found: &[f64], expected: &[f64]) -> f64 {

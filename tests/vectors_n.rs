@@ -1,7 +1,7 @@
 //! Group N and the noise of group K: what torch, JAX, numpy, ComfyUI and torchsde draw.
 //!
-//! Words are compared to the bit. Each comparison of normals is made twice: with the seed of the case, and with the next one,
-//! which must fail.
+//! Words are compared to the bit. Comparisons within a tolerance are made twice: with the seed of the case, and with the next
+//! one, which must fail.
 
 use crate::support::{Vectors, id};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use tweedie::noise::{
     TorchCuda, slerp,
 };
 
-/// One case and the file of all.
+/// One case, and the file of all cases.
 struct Case {
     file: Vectors,
     case: Value,
@@ -187,7 +187,7 @@ fn torch_draws_in_turn_on_a_card() {
         let index = case.bits(&format!("index_{k}"));
         let count = count.as_u64().unwrap() as usize;
         let right = at(&generator.normals(count), &index);
-        // The draw after it has another offset.
+        // The next draw starts at another offset.
         let wrong = at(&generator.clone().normals(count), &index);
         case.check(&format!("values_{k}"), Dtype::F32, |more| if more == 0 { right.clone() } else { wrong.clone() });
         offsets.push(generator.offset());
@@ -264,7 +264,7 @@ fn numpy() {
 /// The levels before and after a step.
 type Step = [f64; 2];
 
-/// The noise of a tree between neighbours, or of trees of a sample each.
+/// The noise of a tree for each step, or of several trees, one for each sample.
 fn increments(seeds: &[u64], elements: usize, range: [f64; 2], steps: &[Step]) -> Vec<f64> {
     let tree = |&seed: &u64| BrownianTree::new(seed, elements, range[0], range[1]).unwrap();
     let mut trees: Vec<BrownianTree> = seeds.iter().map(tree).collect();

@@ -1,4 +1,4 @@
-//! From a path in a module to the file that defines it.
+//! From a path in a module to the file that defines its item.
 
 use super::sources::Modules;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub fn resolve(modules: &Modules, from: &[String], path: &[String]) -> Result<Fo
         Node::Module(module) => modules[&module].file.clone(),
         Node::Item(file) => file,
     };
-    // The own imports of a file are no detour of the paths in it.
+    // A file's own imports are no detour for the paths in it.
     through.retain(|passed| *passed != file && *passed != modules[from].file);
     Ok(Found { file, through })
 }
@@ -42,7 +42,7 @@ pub fn resolve(modules: &Modules, from: &[String], path: &[String]) -> Result<Fo
 struct Walk<'a> {
     modules: &'a Modules,
     through: &'a mut Vec<String>,
-    /// Names that are being followed: a name that leads to itself leads nowhere.
+    /// Names that are already followed: a name that leads back to itself leads nowhere.
     seen: BTreeSet<(Vec<String>, String)>,
 }
 

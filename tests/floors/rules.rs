@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// A folder and its floors, the lowest first: names of files (without `.rs`) and of folders.
 pub type Floors = (&'static str, &'static [&'static [&'static str]]);
 
-/// An import of a file by another.
+/// An import of one file by another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrow {
     pub from: String,
@@ -63,7 +63,7 @@ fn is_index(file: &str) -> bool {
     file.ends_with("/mod.rs") || file == "src/lib.rs"
 }
 
-/// Everything that breaks a rule, a line each.
+/// Everything that breaks a rule, one line each.
 pub fn violations(modules: &Modules, all: &[Floors]) -> Vec<String> {
     let (arrows, mut broken) = arrows(modules);
     broken.extend(arrows.iter().filter_map(indirect));
@@ -81,7 +81,7 @@ fn indirect(Arrow { from, to, path, through }: &Arrow) -> Option<String> {
     Some(format!("{from}: `{path}` is imported through {passed}, it is defined in {to}"))
 }
 
-/// The entries of both files in the deepest folder that holds both.
+/// The deepest folder that holds both files, and the entry in it that each belongs to.
 fn entries<'a>(from: &'a str, to: &'a str) -> (String, &'a str, &'a str) {
     let [a, b]: [Vec<&str>; 2] = [from, to].map(|file| file.split('/').collect());
     let depth = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
@@ -117,7 +117,7 @@ fn missing_files(modules: &Modules, all: &[Floors]) -> Vec<String> {
     broken
 }
 
-/// Circles of files: one for each file that imports its way back to itself, told once.
+/// Circles of files, each reported once: files that import their way back to themselves.
 fn circles(arrows: &BTreeSet<Arrow>) -> Vec<String> {
     let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for arrow in arrows {

@@ -65,14 +65,14 @@ fn first_orders_are_ddim() {
 
 #[test]
 fn unipc_without_its_corrector_is_the_exact_multistep_method() {
-    // Of order 2 with B(h) = exp(h) - 1 it is the midpoint.
+    // At order 2 with B(h) = exp(h) - 1 it is the midpoint method.
     let full = |order, kind| DpmSolver { kind, lower_order_final: false, ..DpmSolver::new(order) };
     let predictor = |order| UniPc { lower_order_final: false, ..without_corrector(order) };
     assert_same(&full(2, DpmKind::Midpoint), &predictor(2), 12);
     for k in 0..12 {
         let [dpm, uni] = rows(&full(3, DpmKind::Exact), &predictor(3));
         let same = |a: f64, b: f64| (a - b).abs() <= SAME;
-        // The second call has two x0: exact there, the midpoint here.
+        // At the second call there are two x0, for which DPM-Solver is exact and UniPC is the midpoint method.
         let all = dpm[k].iter().zip(&uni[k]).all(|(a, b)| same(*a, *b));
         assert_eq!(all, k != 1, "{k}");
     }
@@ -101,7 +101,7 @@ fn euler_on_exploding_levels_is_ddim() {
             let scale = 1f64.hypot(list[0]);
             let initial = start().initial.iter().map(|x| x * scale).collect();
             let [ddim, euler] = [sample(&ddim, quantity, &start()), sample(&euler, quantity, &starting_with(initial))];
-            // The exploding sample has been 160 in the beginning.
+            // The exploding sample starts at values of about 160.
             assert!(deviation(ddim.last(), euler.last()) <= 160.0 * SAME);
         }
     }
@@ -216,7 +216,7 @@ fn members_of_the_adams_bashforth_family_meet() {
             assert!((found - 0.1 * expected / 24.0).abs() <= SAME, "{found}");
         }
     }
-    // Of first order all are DDIM.
+    // At first order all are DDIM.
     for solver in [AdamsBashforth::lms(1), AdamsBashforth::ipndm(1), AdamsBashforth::deis(1)] {
         let found = sample(&of(&solver, &grid(6)), Quantity::V, &start());
         let ddim = sample(&of(&FirstOrder::ddim(0.0), &grid(6)), Quantity::V, &start());

@@ -1,4 +1,4 @@
-//! Samplers: what holds between them, how fast they converge, and what they refuse.
+//! Samplers: which of them agree, how fast they converge, and what they refuse.
 
 mod any_input;
 mod equal;
@@ -37,7 +37,7 @@ impl Gaussian {
         self.mean + gain * (x - level.alpha() * self.mean)
     }
 
-    /// What the perfect network says.
+    /// The output of the perfect network.
     fn answer(self, quantity: Quantity, level: NoiseLevel, x: f64) -> f64 {
         let x0 = self.x0(level, x);
         let epsilon = if level.sigma() == 0.0 { 0.0 } else { (x - level.alpha() * x0) / level.sigma() };
@@ -45,7 +45,7 @@ impl Gaussian {
         a * x0 + b * epsilon
     }
 
-    /// Where the probability flow ODE leads: the sample keeps its place in the distribution.
+    /// The sample that the probability flow ODE leads to: it keeps its place in the distribution.
     fn flows(self, from: NoiseLevel, to: NoiseLevel, x: f64) -> f64 {
         let place = (x - from.alpha() * self.mean) / self.variance(from).sqrt();
         to.alpha() * self.mean + place * self.variance(to).sqrt()

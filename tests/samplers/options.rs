@@ -16,7 +16,7 @@ fn lower_orders_at_the_end() {
     // A step to a clean sample is of first order whatever the options.
     let clean = Sampler::new(&DpmSolver { lower_order_final: false, ..third }, &grid(6), &Denoiser::new(Quantity::V));
     assert_eq!(clean.unwrap().calls()[5].row.depth(), 0);
-    // The corrector looks one further back than the predictor.
+    // The corrector looks one call further back than the predictor.
     let uni = Sampler::new(&UniPc::new(3), &grid(6), &Denoiser::new(Quantity::V)).unwrap();
     assert_eq!(uni.calls().iter().map(|call| call.row.depth()).collect::<Vec<_>>(), [0, 1, 2, 3, 3, 0]);
     assert_eq!(uni.depth(), 3);
@@ -29,7 +29,7 @@ fn solvers_in_epsilon() {
     assert_eq!(sampler.keeps(), Quantity::Epsilon);
     assert_eq!(sampler.calls()[2].row.x0, [0.0, 1.0, 0.0]);
     let clipped = Denoiser::new(Quantity::Epsilon).clipped(Clip::Range(1.0));
-    // To the clean sample epsilon does not follow from x0.
+    // At the clean sample epsilon does not follow from x0.
     let back = Grid::of_sigmas(Scale::Denoiser, &[0.0, 1.0], &[0.0, 1.0], 2.0).unwrap();
     for error in [
         Sampler::new(&second, &back, &Denoiser::new(Quantity::Epsilon).clipped(Clip::Range(1.0))).unwrap_err(),
@@ -91,7 +91,7 @@ fn consistency_models() {
     close(rows[1].clean, to.alpha() * out);
     close(rows[1].z, to.sigma());
     assert!(!rows[3].draws(false));
-    // Without the scaling every step begins anew.
+    // Without the scaling no step keeps any of its sample.
     let plain = Sampler::new(&Consistency::default(), &grid, &denoiser).unwrap();
     assert!(plain.calls().iter().all(|call| call.row.x == 0.0));
 }
@@ -129,7 +129,7 @@ fn zero_terminal_snr() {
         assert!(matches!(error, SamplerError::Undefined { step: 0, .. }), "{i}: {error}");
         assert!(error.to_string().contains("zero terminal SNR"), "{error}");
     }
-    // From pure noise the first x0 is all that counts.
+    // At pure noise the first step keeps only x0.
     let sampler = Sampler::new(&FirstOrder::ddim(1.0), &grid, &Denoiser::new(Quantity::X0)).unwrap();
     let (row, to) = (sampler.calls()[0].row, grid.steps()[0].to);
     assert_eq!((row.x, row.p, row.z), (0.0, to.alpha(), to.sigma()));

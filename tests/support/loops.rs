@@ -6,7 +6,7 @@ use tweedie::math::run::RunModel;
 use tweedie::math::{Call, Sampler};
 use tweedie::table::StepRow;
 
-/// What a loop is fed with. Tensors of a call are the samples of the batch, one after the other.
+/// The inputs of a loop. Tensors of a call are the samples of the batch, one after the other.
 #[derive(Default)]
 pub struct Inputs {
     pub batch: usize,
@@ -16,11 +16,11 @@ pub struct Inputs {
     pub noises: Vec<Vec<f64>>,
     /// The network's second outputs, by call.
     pub learned: Vec<Vec<f64>>,
-    /// 1 where a run changes the sample, 0 where it leaves nothing; none to change all of it.
+    /// A factor for each element after every call: 1, or 0 to clear it; empty for 1 everywhere.
     pub kept: Vec<f64>,
 }
 
-/// What came of it.
+/// The results of a loop.
 pub struct Run {
     /// The sample before the first call and after each.
     pub samples: Vec<Vec<f64>>,
@@ -38,7 +38,7 @@ impl Run {
 
 const NOTHING: &[f64] = &[];
 
-/// The loop, with `network(k, x)` for the answer to call `k` about the sample `x` (before its scaling for the network).
+/// Runs the loop, with `network(k, x)` as the answer to call `k` about the sample `x` (before its scaling for the network).
 pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[f64]) -> Vec<f64>) -> Run {
     let rules = StepOptions { clip: sampler.clip(), deviation: sampler.deviation(), rescale: 0.0 };
     let start = sampler.start();
@@ -65,14 +65,14 @@ pub fn run(sampler: &Sampler, inputs: &Inputs, mut network: impl FnMut(usize, &[
     run
 }
 
-/// The sample after a call that is not the loop's own.
+/// The sample after a single call, which need not be one of the sampler's own.
 pub fn stepped(sampler: &Sampler, call: &Call, batch: usize, [x, answer, noise]: [&[f64]; 3]) -> Vec<f64> {
     let rules = StepOptions { clip: sampler.clip(), deviation: sampler.deviation(), rescale: 0.0 };
     let [next, ..] = step(&call.row, &rules, batch, [x, answer, noise, NOTHING, NOTHING], [NOTHING; StepRow::HISTORY]);
     next
 }
 
-/// One call, sample by sample: what is per sample (thresholds) sees only its own.
+/// One call, sample by sample, so that thresholds see only their own sample.
 fn step(
     row: &StepRow,
     rules: &StepOptions,

@@ -95,7 +95,7 @@ fn words<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> {
     data.chunks_exact(N).map(|word| word.try_into().unwrap())
 }
 
-/// The cases of a group (`A`, `B`, `E`) as the manifest lists them.
+/// The cases of a group (`A` to `F`) as the manifest lists them; empty if it lists none.
 pub fn cases(group: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path("manifest.json")).unwrap();
     let manifest: Value = serde_json::from_str(&text).unwrap();
@@ -134,7 +134,7 @@ pub fn recipe(case: &Value) -> Option<Schedule> {
     Some(schedule.unwrap())
 }
 
-/// `|found - expected| / |expected|`; 0 if both are equal (infinities and zeros too), infinite if only one is finite.
+/// `|found - expected| / |expected|`; 0 if both are equal (infinities and zeros too), infinite if only one is finite or one is NaN.
 pub fn relative(found: f64, expected: f64) -> f64 {
     if found == expected {
         return 0.0;

@@ -3,7 +3,7 @@
 use tweedie::error::SamplerError;
 use tweedie::math::{Placement, Schedule};
 
-/// A list of the library's, where no schedule matters.
+/// A list by a rule of the library that does not depend on the schedule.
 fn placed(placement: Placement, n: usize, ends: [f64; 2]) -> Result<Vec<f64>, SamplerError> {
     placement.sigmas(&Schedule::cosine(2).unwrap(), n, ends)
 }

@@ -19,7 +19,7 @@ fn quantity(value: &Value) -> Option<Quantity> {
     found(Quantity::CATALOGUE.find(name(value, "")).unwrap().build(&[]))
 }
 
-/// The sampler of diffusers by our names: the vectors' own are synonyms.
+/// The sampler of a diffusers case by names of the catalogues, which know the vectors' names as synonyms.
 fn of_diffusers_by_name(case: &Value) -> Sampler {
     let (options, step) = (&case["config"]["kwargs"], &case["config"]["step_kwargs"]);
     let given = |value: &Value| (!value.is_null()).then(|| value.clone());
@@ -68,7 +68,7 @@ fn schedule_by_name(case: &Value) -> Schedule {
     entry.build(&given.chain(zero_snr).collect::<Vec<_>>()).unwrap()
 }
 
-/// The case whose last level comes from a sigma here and from the schedule there: a rounding apart.
+/// The case whose last level comes from a sigma in one and from the schedule in the other, which differ by a rounding.
 const FROM_A_SIGMA: &str = "C_unipc3_bh1_scaled_v_sigma_min_N10";
 
 #[test]
@@ -111,7 +111,7 @@ fn guided_diffusion_by_name() {
         let sampler =
             named.build(&named.usual_model(schedule, quantity(&config["mean_type"]), None), &options).unwrap();
         let expected = of_guided_diffusion(&case);
-        // Inversion has no clipped x0, so that both epsilons are one, computed in another order.
+        // Inversion does not clip x0, so both epsilons are the same, computed in a different order.
         if entry == "ddim-reverse" {
             let file = Vectors::load(id(&case));
             assert!(worst(&case, &file, &replay(&case, &file, &sampler)) <= tolerance(&case), "{}", id(&case));

@@ -115,7 +115,7 @@ pub fn ddim(case: &Value) -> Sampler {
     Sampler::new(&solver, &grid, &denoiser(case, true)).unwrap()
 }
 
-/// The sigmas and timesteps of DPM-Solver++ and UniPC, and the last sigma.
+/// The grid of DPM-Solver++ and UniPC: their sigmas and timesteps, and the last sigma.
 pub fn preserving(case: &Value) -> Grid {
     let options = &case["config"]["kwargs"];
     let schedule = schedule(options);
@@ -182,7 +182,7 @@ pub fn euler(case: &Value) -> Sampler {
     }
 }
 
-/// Shifted twice, as diffusers does.
+/// Euler on a flow, whose last time is shifted twice by a fixed shift, as in diffusers.
 pub fn flow_euler(case: &Value) -> Sampler {
     let options = &case["config"]["kwargs"];
     let (train, n) = (number(&options["num_train_timesteps"], 1000.0), steps(case));

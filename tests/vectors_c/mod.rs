@@ -62,14 +62,14 @@ fn diffusers() {
         println!("{}: {found:e} of {:e}", id(&case), tolerance(&case));
         assert!(found <= tolerance(&case), "{}: {found:e} above {:e}", id(&case), tolerance(&case));
         for (found, expected) in run.x0.iter().zip(parts(&file, &case, "pred_original_samples")) {
-            // x0 = x/alpha - .. is 1/alpha as sensitive as the sample; the noisiest level is.
+            // x0 = x/alpha - ... is 1/alpha times as sensitive as the sample; alpha is least at the first level.
             let sensitivity = 1.0 / sampler.calls()[0].level.alpha().max(1e-5);
             assert_within(id(&case), deviation(found, &expected), 0.0, tolerance(&case) * sensitivity);
         }
     }
 }
 
-/// What diffusers' cut to whole timesteps and f32 lists leave of a timestep: f32 holds 24 bits.
+/// The relative rounding of a timestep in diffusers' f32 lists: f32 holds 24 bits.
 const F32_TIMESTEPS: f64 = 1.0 / (1 << 24) as f64;
 
 #[test]
@@ -88,14 +88,14 @@ fn noise_is_drawn_where_diffusers_draws_it() {
     for case in of_diffusers().iter().filter(|case| !case["tensors"]["noise_used"].is_null()) {
         let (file, sampler) = (Vectors::load(id(case)), sampler(case));
         for (call, used) in sampler.calls().iter().zip(file.indices("noise_used")) {
-            // Where it is multiplied with 0 it counts as drawn there.
+            // Noise that diffusers multiplies by 0 counts as drawn there.
             let silent = call.row.known[1] == 0.0;
             assert!(call.row.draws(false) == (used == 1) || silent, "{} at {}", id(case), call.timestep);
         }
     }
 }
 
-/// A thousandth more on the largest coefficient of one row.
+/// A row with a thousandth more on its largest coefficient.
 fn broken(row: &StepRow) -> StepRow {
     let [mut x, mut p, mut clean, mut newest] = [row.x, row.p, row.clean, row.history[0]];
     let largest = [&mut x, &mut p, &mut clean, &mut newest].into_iter().max_by(|a, b| a.abs().total_cmp(&b.abs()));
@@ -238,7 +238,7 @@ fn k_diffusion() {
     }
 }
 
-/// The manifest's, for powers of order rho.
+/// The manifest's bound, for powers of order rho.
 const SIGMAS: f64 = 2e-12;
 
 #[test]
