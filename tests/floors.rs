@@ -8,7 +8,7 @@
 //! - an item that is imported through a file that only re-exports it: `mod.rs` and `lib.rs` re-export for applications, and
 //!   the files of the crate name the file that defines an item;
 //! - a path into the crate that leads nowhere;
-//! - a file without a floor, and a floor without a file.
+//! - a file without a floor in a folder of the table, and a floor without a file.
 //!
 //! A `mod.rs` that defines items is an ordinary file for them. The `pub use` lines of `lib.rs` and of a `mod.rs` are the
 //! index itself and are not arrows. A test module counts as part of its file.
@@ -20,7 +20,8 @@ pub mod sources;
 use rules::{Floors, summary, violations};
 use std::path::Path;
 
-/// The floors of each folder, the lowest first. Files on the same floor do not import each other.
+/// The floors of folders, the lowest first. Files on the same floor do not import each other. Within folders that are not
+/// listed, arrows may run in any direction, but not in circles.
 const FLOORS: &[Floors] = &[
     (
         "src",
