@@ -105,15 +105,15 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-/// A test that needs an adapter: it fails by panicking, like any other test.
+/// The name and function of a test that needs an adapter. It fails by panicking, like any other test.
 type Test = (&'static str, fn(&Harness));
 
 /// Storage buffers that a shader may have on every WebGPU device.
 const USUAL_BUFFERS: u32 = 8;
-/// Tests that are ignored on a device with fewer. Such a device refuses a plan that needs more than it has, which the tests of
-/// `four_buffers` check.
+/// Tests that are ignored on a device with fewer storage buffers. Such a device refuses a plan that needs more than it has,
+/// which the tests of `four_buffers` check.
 const NEED_USUAL_BUFFERS: &[&str] = &[
-    // A learned variance together with given noise, or with gradients in two tensors.
+    // A learned variance, together with noise in a tensor or gradients in buffers of their own.
     "vlb_terms::bit_identical_in_every_run_and_batch",
     "vlb_terms::numbers_that_are_none",
     "vlb_terms::an_error_beyond_the_clip_that_rounds_away",
@@ -127,7 +127,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "moved_roles::of_maps",
     "moved_roles::of_losses",
     "moved_roles::of_terms_of_the_bound",
-    // The narrow form has dispatches of its own.
+    // A plan within fewer storage buffers has more dispatches than the list of the benchmarks.
     "bench_kinds::kinds_are_their_plans",
     // Guidance, noise that no row uses, or seeds together with memory.
     "steps::what_a_row_does_not_need_may_hold_anything",
@@ -164,7 +164,7 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "guide::what_a_row_does_not_read_may_hold_anything",
     "guide::other_rows_and_other_tensors",
     "guide::what_is_missing_is_named",
-    // Networks that bind seven buffers.
+    // Networks that bind seven storage buffers.
     "applications::guided_2m_in_one_submit",
     "sampling::every_solver_ends_where_its_twin_does",
     "sampling::a_wrong_coefficient_ends_elsewhere",
@@ -173,17 +173,17 @@ const NEED_USUAL_BUFFERS: &[&str] = &[
     "sampling::a_mixture_in_the_plane",
     "sampling::a_set_of_pictures",
     "sampling::from_zero_terminal_snr",
-    // Bindings smaller than any device has: with four buffers the rows of all samples lie in one.
+    // Binding limits below those of any device. With four storage buffers, the rows of all samples lie in a single one.
     "maps::windows_of_a_small_binding_limit",
     "sums::windows_of_short_samples",
     "groups::windows_give_the_bits_of_one",
 ];
 
-/// The environment variable that names the folder to dump shaders into.
+/// The environment variable that names the folder into which shaders are dumped.
 const DUMP: &str = "TWEEDIE_DUMP_WGSL";
 
-/// Runs the tests in a process of their own, which dumps every shader that it compiles, and checks those against the
-/// catalogue. A run whose shaders the caller dumps, or that only lists the tests, is not checked.
+/// Runs the tests in a child process that dumps every shader it compiles, and checks the dumped shaders against the
+/// catalogue. Where a dump is already requested, the tests run in this process and the dump is left as it is.
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     if arguments.list || std::env::var_os(DUMP).is_some() {
@@ -223,7 +223,7 @@ fn run_and_check(folder: &Path) -> Result<ExitCode, String> {
     Ok(ExitCode::from(code))
 }
 
-/// The shaders of a dump, by name.
+/// Returns the name and text of each shader in a dump.
 fn compiled(folder: &Path) -> std::io::Result<Vec<(String, String)>> {
     let named = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry?.path();

@@ -23,7 +23,7 @@ use tweedie::{
     Training, TrainingStep,
 };
 
-/// Samples of whole lanes, without gaps, of any size; large and small.
+/// Samples of whole lanes and of any other size, without gaps; large and small ones.
 const SHAPES: [Shape; 10] = [
     Shape::new(1, 4096),
     Shape::new(16, 64),
@@ -37,18 +37,18 @@ const SHAPES: [Shape; 10] = [
     Shape::new(128, 17),
 ];
 
-/// Steps of each loop of a round.
+/// The number of steps in each loop of a round.
 const LOOP: u32 = 8;
 
-/// How much more memory the process may hold at the end than after the warm-up. Allocators round up, and drivers keep some of
-/// what they are given back, but no more of it with every round: over a hundred thousand steps this is 2 KiB a round.
+/// How many more bytes the process may hold at the end than after the warm-up. Allocators round up, and drivers keep some of the
+/// memory that is returned to them, but not more with every round: over a hundred thousand steps this is about 2 KiB a round.
 const ALLOWED: usize = 4 << 20;
 
-/// The bytes that `--leak` keeps of each round.
+/// The bytes that `--leak` keeps in each round.
 const LEAK: usize = 256 << 10;
 
-/// The number of parts that the steps are divided into. The first is the warm-up, in which every pipeline is compiled and every
-/// pool of the driver filled; the memory of the last part is compared with that of the second.
+/// The number of equal parts of a run. The first is the warm-up, in which every pipeline is compiled and every pool of the driver
+/// filled. The most memory held in the second part is compared with the most held in the last.
 const WARM_UP: u64 = 5;
 
 type Failure = Box<dyn std::error::Error>;
@@ -91,7 +91,7 @@ impl Arguments {
     }
 }
 
-/// What is the same in every round.
+/// The device and the mathematics that all rounds share.
 struct Bench {
     gpu: Gpu,
     context: Context,
@@ -120,7 +120,7 @@ impl Bench {
         })
     }
 
-    /// Takes a shape through both loops; returns the number of recorded steps and a digest of every result.
+    /// Takes a shape through both loops. Returns the number of recorded steps and one digest of all results.
     fn round(&self, shape: Shape) -> Result<(u64, u64), Failure> {
         let tensor = |seed: u64| {
             let values: Vec<f32> = (0..shape.batch)
@@ -155,7 +155,7 @@ impl Bench {
             },
         )?;
         let mut recorded = 0;
-        // Two steps a submit, each with a key of its own.
+        // Two steps in each submit, each with a key of its own.
         for pair in 0..LOOP / 2 {
             for k in 0..2 {
                 step.set_key(&self.gpu.queue, k, key.stream(2 * pair + k))?;
@@ -220,7 +220,7 @@ fn held() -> Option<usize> {
     memory_stats::memory_stats().map(|memory| memory.physical_mem)
 }
 
-/// Runs all rounds; returns whether memory stayed within its bound and every result stayed the same.
+/// Runs all rounds. Returns `true` if memory stayed where it was and no result changed.
 fn soak(arguments: &Arguments) -> Result<bool, Failure> {
     let bench = Bench::open()?;
     println!("adapter: {}", Gpu::describe(&bench.gpu.info));

@@ -15,21 +15,21 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 /// The largest difference from the host's f64, of samples whose size is about 1 at the end. They begin 15 times as large; a dozen
-/// steps of order 3 round a few sums of that size each, and the network makes up for most of it.
+/// steps of order 3 round a few sums of that size each, and the network corrects most of it.
 const ROUNDED: f64 = 5e-6;
 
-/// The same where the controller chooses. An error in f32 may turn a step by a unit, which changes a result by far less than what the
-/// tolerances here allow a step. The first step is long enough for an error that is more than roundings.
+/// The same where the controller chooses. An error in f32 may change a step by a unit of the table, 1/4096, which changes a result by
+/// far less than the tolerances here allow a step. The first step is long enough for an error estimate that is more than rounding.
 const CHOSEN: f64 = 5e-4;
 
-/// The largest difference of the last error from the host's, as a part of it: that of two results which differ by few of their
-/// roundings, and of a step that is a unit longer.
+/// The largest relative difference of the last error estimate from the host's. It is a difference of two results that are only a few
+/// roundings apart, and its step may be a unit longer.
 const OF_ERROR: f64 = 0.05;
 
 /// Attempts that suffice for all runs here.
 const ENOUGH: u32 = 90;
 
-/// A controller that lets every step be as long as the first, so that no rounding can turn it.
+/// A controller that keeps every step as long as the first, so that rounding cannot change it.
 const EVEN: [(&str, f64); 4] = [("icoeff", 0.0), ("pcoeff", 0.0), ("h_init", 0.8), ("dcoeff", 0.0)];
 
 /// A run on buffers of its own, and a network that reads its level on the GPU.
@@ -163,7 +163,7 @@ fn adaptive_run(model: &str, options: &[(&str, f64)]) -> Run {
     }
 }
 
-/// Accepted and rejected attempts of the host.
+/// The numbers of accepted attempts and of all attempts of the host.
 fn counts(record: &RunRecord) -> [u32; 2] {
     let accepted = record.attempts.iter().filter(|attempt| attempt.is_accepted).count();
     [accepted as u32, record.attempts.len() as u32]
@@ -226,9 +226,9 @@ fn steps_are_those_of_the_host(harness: &Harness) {
         let of_error = (f64::from(error) / exact_error - 1.0).abs();
         assert!(
             is_even || of_error < OF_ERROR,
-            "{model} {options:?}: the last error {error}, of the host {exact_error}"
+            "{model} {options:?}: the last error {error}, the host's {exact_error}"
         );
-        // Another tolerance goes another way.
+        // A controller with other tolerances gives another result.
         let changed = ["rtol", "atol", "h_init"];
         let loose = options.iter().copied().filter(|(name, _)| !changed.contains(name));
         let loose = loose.chain([("rtol", 0.2), ("atol", 0.05), ("h_init", 1.2)]);
@@ -240,9 +240,9 @@ fn steps_are_those_of_the_host(harness: &Harness) {
     }
 }
 
-/// With an error for each sample, a sample is the same in every batch, and is that of the host alone.
+/// With an error for each sample, a sample has the same bits alone as in a batch, and agrees with the host's run of it alone.
 fn every_sample_goes_its_own_way(harness: &Harness) {
-    // Data that is narrow in one sample and wide in others.
+    // Data that is narrow in every other sample and wide in the rest.
     let spread = [0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0];
     let one = [(0..12).map(|i| 0.1 * f64::from(i)).collect::<Vec<_>>(), spread.to_vec()];
     let data = Data { conditional: one.clone(), unconditional: one };
@@ -271,10 +271,11 @@ fn every_sample_goes_its_own_way(harness: &Harness) {
         assert_eq!(found[..4], [4096, accepted, tried, 1], "sample {i}");
         attempts.push(tried);
     }
-    assert!(attempts.iter().any(|tried| *tried != attempts[0]), "all take {attempts:?}: nothing is seen");
+    assert!(attempts.iter().any(|tried| *tried != attempts[0]), "all samples take {attempts:?} attempts");
 }
 
-/// Attempts that are recorded in vain, and those of a host that looks between them, give the same bits. Too few do not come to the end.
+/// A loop with more attempts than it needs gives the same bits as one with just enough, and as attempts that the host records one by
+/// one until the run is done. One attempt too few does not reach the end.
 fn attempts_after_the_end_change_nothing(harness: &Harness) {
     let (data, key) = (small_data(), NoiseKey::seed(5).stream(7));
     let planned = adaptive_run("sd15", &[]).plan().expect("a plan").on_table();
@@ -311,7 +312,7 @@ fn attempts_after_the_end_change_nothing(harness: &Harness) {
     assert_eq!((scene.read(), attempts as u32), (found, tried));
 }
 
-/// With eta a step goes further down and noise makes it good: that of the accepted steps in their order.
+/// With eta a step goes below its target level and noise is added back, drawn for the accepted steps in their order.
 fn noise_makes_good_what_a_step_goes_too_far(harness: &Harness) {
     let (data, key) = (small_data(), NoiseKey::seed(9).stream(7));
     let noisy = |s_noise: f64| [&EVEN[..], &[("eta", 0.8), ("s_noise", s_noise)]].concat();

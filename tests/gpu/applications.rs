@@ -1,4 +1,4 @@
-//! Programs of host applications, against f64 that is written from the papers and shares nothing with the library.
+//! Programs of host applications, against f64 code that is written from the papers and shares nothing with the library.
 
 use crate::harness::Harness;
 use networks::{Calls, Mixture, Network, Tensors, asks};
@@ -13,7 +13,7 @@ pub const TESTS: &[crate::Test] = &[
 const SHAPE: Shape = Shape::new(2, 4 * 16 * 16);
 const BYTES: u64 = SHAPE.total() * 4;
 const STEPS: usize = 20;
-/// Places of a pool between tensors that follow each other: it has no factor in common with the number of places.
+/// Places of a pool between consecutive tensors. It has no factor in common with the number of places.
 const STRIDE: u64 = 10;
 const SCALE: f64 = 4.5;
 /// Mean and deviation of the data with the condition, and without.
@@ -25,7 +25,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytemuck::pod_collect_to_vec(bytes)
 }
 
-/// DPM-Solver++ 2M with guidance: both predictions in one buffer, the whole loop in one submit.
+/// DPM-Solver++ 2M with guidance: each prediction in a buffer of its own, the whole loop in one submit.
 fn guided_2m_in_one_submit(harness: &Harness) {
     let (gpu, context) = (&harness.gpu, &harness.context);
     let [x, start_copy, conditional, unconditional] = ["x", "start", "c", "u"].map(|label| gpu.buffer(label, BYTES));
@@ -89,16 +89,16 @@ fn dpm_solver_pp(timesteps: &[usize], mut x: Vec<f64>, order: usize) -> Vec<f64>
     x
 }
 
-/// Every call finds its tensors at other places of a pool: bind groups and nothing else, and the same bits.
+/// Every call has its tensors at other places of a pool. No pipeline is compiled for that, and the bits are the same.
 fn a_host_whose_tensors_move(harness: &Harness) {
-    // A context of its own: other tests compile in that of all.
+    // A context of its own, since other tests compile in the shared one.
     let (gpu, context) = (&harness.gpu, &Context::new(&harness.gpu.device));
     let sampler = Sampler::dpm_solver_pp(&Model::named("sd15").expect("a model"), STEPS).expect("rows");
     let places = 3 * (STEPS as u64 + 1);
     let pool = gpu.buffer("pool", places * BYTES);
     let place = |k: u64| Tensor::f32(&pool).at(k * STRIDE % places * BYTES);
     let offsets: BTreeSet<u64> = (0..places).map(|k| place(k).offset).collect();
-    assert_eq!(offsets.len() as u64, places, "no two tensors lie at one place");
+    assert_eq!(offsets.len() as u64, places, "two tensors lie at the same place");
     let run = |moves: bool| {
         let at = |k: u64| if moves { k } else { 0 };
         let [x, prediction, next] = [0, 1, 2].map(place);
@@ -108,13 +108,13 @@ fn a_host_whose_tensors_move(harness: &Harness) {
         harness.run(&start, Recording::timestep(0));
         let compiled = context.compiled_pipelines();
         for call in 0..STEPS as u32 {
-            // The network of this host answers half of its input; it puts that where it likes.
+            // The network of this host returns half of its input, and puts it at any place.
             let [x, prediction, next] = [0, 1, 2].map(|tensor| place(3 * at(call.into()) + tensor));
             let halves: Vec<f32> = range(harness, x).into_iter().map(|x| x / 2.0).collect();
             gpu.queue.write_buffer(&pool, prediction.offset, bytemuck::cast_slice(&halves));
             let moved = steps.moved(context, &[("x", x), ("prediction", prediction), ("next", next)]).expect("a plan");
             harness.run(&moved, Recording::call(call));
-            // It copies what it keeps.
+            // The host copies the next sample to the place where the next call expects it.
             let next_x = place(3 * at(u64::from(call) + 1));
             gpu.queue.write_buffer(&pool, next_x.offset, bytemuck::cast_slice(&range(harness, next)));
         }

@@ -1,4 +1,4 @@
-//! The example `continuous_batching`: requests of every sampler share a batch, and none of them can tell.
+//! The example `continuous_batching`: requests of every sampler share a batch, and each has the result that it has alone.
 
 #[path = "../../examples/continuous_batching/alone.rs"]
 mod alone;

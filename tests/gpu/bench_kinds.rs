@@ -1,4 +1,4 @@
-//! The kinds of plans of the benchmarks: their hand-written roles and dispatches are those of the plans.
+//! The kinds of plans in the benchmarks: their hand-written roles and numbers of dispatches are those of the plans.
 
 use crate::harness::Harness;
 use tweedie::Schedule;

@@ -1,4 +1,4 @@
-//! The bound over a whole chain: guided-diffusion's, the mathematics', and what is recorded in which order.
+//! The bound over a whole chain, against guided-diffusion and against the mathematics, recorded in any order and batch.
 
 use crate::harness::{Harness, TestRng};
 use crate::support::{Vectors, cases, id, pick, recipe};
@@ -25,7 +25,7 @@ fn assert_near(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(*found) - expected).abs();
-        assert!(error <= tolerance * expected.abs().max(1.0), "{what} {i}: {expected}, found {found}");
+        assert!(error <= tolerance * expected.abs().max(1.0), "{what} {i}: expected {expected}, found {found}");
     }
 }
 
@@ -54,7 +54,7 @@ fn guided_diffusion(harness: &Harness) {
         let (x0, steps) = (file.f64("x0"), abar.len());
         let shape = Shape::new(samples as u32, (x0.len() / samples) as u32);
         let learns = case["tensors"].as_object().expect("tensors").contains_key("var_values");
-        // Iteration k is timestep N-1-k: what the network and the noise are there lies in one buffer.
+        // Iteration k is timestep N-1-k. One buffer holds the network's outputs of all iterations, another the noise.
         let upload = |name| harness.gpu.upload(name, bytemuck::cast_slice(&narrow(&file.f64(name))));
         let (noises, outputs) = (upload("noises"), upload("model_outputs"));
         let learned = learns.then(|| upload("var_values"));
@@ -116,14 +116,14 @@ fn guided_diffusion(harness: &Harness) {
 const ELEMENTS: u32 = 21;
 const KEY: NoiseKey = NoiseKey { seed: 8, stream: 30, first_sample: 0 };
 
-/// A loop around a network whose outputs are what lies in two buffers, whatever it is asked.
+/// A loop around a network whose outputs are always the contents of two buffers, whatever its input.
 struct Setting {
     vlb: Vlb,
     x0: Vec<f32>,
     outputs: [Vec<f32>; 2],
 }
 
-/// What a loop gave.
+/// The results of a loop, as words.
 #[derive(Clone, Debug, PartialEq)]
 struct Outcome {
     terms: Vec<u32>,
@@ -140,7 +140,7 @@ impl Setting {
         Self { vlb, x0: numbers(), outputs: [(); 2].map(|()| numbers()) }
     }
 
-    /// The samples from `first` on, at these timesteps in this order, twice over with another key before.
+    /// Runs the samples from `first` on at these timesteps in this order, after a run over all timesteps with another key.
     fn run(&self, harness: &Harness, first: u32, batch: u32, timesteps: &[u32]) -> Outcome {
         let part = (first * ELEMENTS) as usize..((first + batch) * ELEMENTS) as usize;
         let upload = |values: &[f32]| harness.gpu.upload("tensor", bytemuck::cast_slice(&values[part.clone()]));
@@ -185,8 +185,8 @@ fn values(words: &[u32]) -> Vec<f32> {
     words.iter().map(|&word| f32::from_bits(word)).collect()
 }
 
-/// Noise that is drawn on the GPU differs from the reference's by a few 1e-7, which the first timesteps count in deviations of
-/// a hundredth.
+/// Noise that is drawn on the GPU differs from the reference's by a few 1e-7, which the first timesteps divide by deviations of
+/// about 0.01.
 const DRAWN: f64 = 1e-5;
 
 fn the_loop_is_the_mathematics(harness: &Harness) {
@@ -215,7 +215,7 @@ fn a_term_that_is_missing_is_no_zero(harness: &Harness) {
     let setting = Setting::new();
     for missing in [0, 5, 11] {
         let timesteps: Vec<u32> = (0..12).filter(|&t| t != missing).collect();
-        // The run before had all of them, and left nothing behind.
+        // The earlier run within `run` had all of them, and leaves nothing behind.
         let found = setting.run(harness, 0, 3, &timesteps);
         assert!(values(&found.total).iter().all(|x| x.is_nan()), "{:?}", values(&found.total));
         let nan: Vec<usize> =
@@ -272,7 +272,7 @@ fn errors_name_what_was_found(harness: &Harness) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         [bits.record_before(&mut pass, 12), bits.record_after(&mut pass, 12)]
     };
-    // There are as many noise steps as timesteps.
+    // The loop has one noise step for each timestep.
     let step = Err(RecordError::Step { steps: 12, found: 12 });
     assert_eq!(harness.gpu.submit(record).expect("device"), [step.clone(), step]);
 }

@@ -51,7 +51,7 @@ impl Loop<'_> {
         asks(self.sampler, self.predicts)
     }
 
-    /// The noise of a call; that of the start is the one before the first.
+    /// The noise of a call. That of the start is on the stream before the first call's, call -1.
     fn noise(&self, call: i32) -> Vec<f64> {
         let key = self.key.stream(self.key.stream.wrapping_add_signed(call));
         key.reference(self.batch as usize, self.mixture.elements())
@@ -113,7 +113,7 @@ impl Loop<'_> {
     }
 }
 
-/// A sample and what the calls before remembered.
+/// The numbers of a state: a sample and what earlier calls remembered.
 const STATE: usize = 1 + StepRow::HISTORY;
 
 fn sum(term: impl Fn(usize) -> f64) -> f64 {

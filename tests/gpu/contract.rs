@@ -74,7 +74,7 @@ fn a_timestep_out_of_range_is_nan_and_counted(harness: &Harness) {
                 assert!(values.iter().all(|&x| x == 3.0), "sample {sample} of {elements}: {values:?}");
             }
         }
-        assert_eq!(count(harness, &plan), 3, "one count a sample, whatever its elements");
+        assert_eq!(count(harness, &plan), 3, "one count for each sample, whatever its number of elements");
         harness.run(&plan, Recording::per_sample());
         assert_eq!(count(harness, &plan), 6, "the count goes on until it is cleared");
         harness.gpu.submit(|encoder| encoder.clear_buffer(plan.status().expect("status"), 0, None)).expect("device");
@@ -124,7 +124,7 @@ fn holes_are_nan_per_sample_and_an_error_per_batch(harness: &Harness) {
     assert_eq!(error, Err(RecordError::Undefined { found: 1 }));
 }
 
-/// A recording that is thrown away leaves nothing behind: no submit, no upload, no allocation that something waits for.
+/// A recording that is thrown away writes nothing, and its plan works afterwards.
 fn recording_submits_nothing(harness: &Harness) {
     let p = pair(harness, &[1.0; 8], &[2.0; 8]);
     let table = Table::new([SUM]);
@@ -183,7 +183,7 @@ fn a_loop_recorded_ahead(harness: &Harness) {
         let [[a, b], _] = rows[t as usize];
         expected.iter_mut().zip(noise).for_each(|(x, z)| *x = a * *x + b * z);
     }
-    // Each of the 20 steps adds its own rounding and up to 2e-6 * 0.3 of the normals'.
+    // Each of the 20 steps adds its own rounding, and up to 2e-6 * 0.3 of error in the normals.
     let worst =
         floats(harness, &state).iter().zip(&expected).map(|(x, e)| (f64::from(*x) - e).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-5, "{worst}");
@@ -276,8 +276,8 @@ fn record_errors_record_nothing(harness: &Harness) {
     assert_eq!(floats(harness, &p.out), [3.0; 8]);
 }
 
-/// Every number of a 16-bit storage, the ties between neighbours and what lies beside them, and special numbers: the bits are
-/// those of rounding to nearest even on the host.
+/// Numbers of a 16-bit storage (bits 0 to 0x7bff, of both signs), the ties between neighbours and the numbers next to the ties, and
+/// special numbers: the bits are those of rounding to nearest even on the host.
 fn halves_round_and_overflow_as_they_should(harness: &Harness) {
     for storage in [Storage::F16, Storage::Bf16] {
         let mut values =
@@ -288,7 +288,7 @@ fn halves_round_and_overflow_as_they_should(harness: &Harness) {
             values.extend([here, tie.next_down(), tie, tie.next_up()]);
         }
         values.extend(values.clone().into_iter().map(|value| -value));
-        // Devices may take subnormal numbers of f32 for 0, and -0 plus 0 is 0.
+        // Devices may flush subnormal numbers of f32 to 0, and -0 plus 0 is 0.
         values.retain(|value| value.is_normal() || !value.is_finite());
         values.resize(values.len().next_multiple_of(4 * 4099), 0.0);
         let total = values.len() as u32;

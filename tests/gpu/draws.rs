@@ -1,4 +1,4 @@
-//! Drawn noise: words to the bit, normals to their tolerance, statistics of many.
+//! Drawn noise: words to the bit, normals to their tolerance, and statistics of ten million.
 
 use crate::Test;
 use crate::harness::{Harness, harness_without_features};
@@ -93,7 +93,7 @@ fn words_are_the_known_answers(harness: &Harness) {
     }
 }
 
-/// A device that has 64-bit integers draws what one draws that was made without.
+/// A device with 64-bit integers draws the same bits as a device that was created without them.
 fn words_do_not_depend_on_64_bit_integers(harness: &Harness) {
     let without = harness_without_features(harness);
     assert!(!has_int64(&without));
@@ -139,7 +139,7 @@ fn filled(harness: &Harness, shape: Shape, key: NoiseKey) -> Vec<f32> {
     Storage::F32.decode(&harness.read(&out))
 }
 
-/// cuRAND's host generator with seed 42: 256 groups of four, whose counters are our samples.
+/// cuRAND's host generator with seed 42: 256 groups of four numbers, whose counters are the indices of our samples.
 fn the_generator_of_curand(harness: &Harness) {
     let expected = Vectors::load("E_curand_host_seed42").f64("normal_f64_ours");
     let found = filled(harness, Shape::new(256, 4), NoiseKey::seed(42));
@@ -188,8 +188,8 @@ fn keys_can_be_set(harness: &Harness) {
     assert!(plan.set_key(&harness.gpu.queue, 2, NoiseKey::seed(0)).is_err());
 }
 
-/// Standard errors of the mean, the variance and the kurtosis of `n` normals are 1, sqrt(2) and sqrt(24) over sqrt(n);
-/// five of them are left by one in 1.7 million draws of a right generator, and this one is always the same.
+/// The standard errors of the first four moments of `n` normals (about zero) are 1, sqrt(2), sqrt(15) and sqrt(96) over sqrt(n).
+/// A correct generator misses by five of them in one of 1.7 million draws, and this draw is always the same.
 const STANDARD_ERRORS: f64 = 5.0;
 
 /// The Kolmogorov-Smirnov statistic times sqrt(n) exceeds 2 with probability 7e-4.
@@ -246,8 +246,8 @@ fn ten_million_normals(harness: &Harness) {
     );
 }
 
-/// The standard normal distribution function, to 1e-9: composite Simpson integration from a table would do as well;
-/// this is the continued fraction in the tail and the power series in the middle (Abramowitz & Stegun 26.2.10, 26.2.14).
+/// The standard normal distribution function, to 1e-9: a power series in the middle and a continued fraction in the tail
+/// (Abramowitz & Stegun 26.2.11 and 26.2.14).
 fn normal_cdf(x: f64) -> f64 {
     let density = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
     let a = x.abs();
@@ -265,7 +265,7 @@ fn normal_cdf(x: f64) -> f64 {
     if x < 0.0 { upper } else { 1.0 - upper }
 }
 
-/// The noise of the target (an offset for each channel) and of the input (a second noise too), in every walk.
+/// The noise of the target (with an offset for each channel) and of the input (with a second noise as well), in every walk.
 fn perturbed_noise_is_that_of_the_host(harness: &Harness) {
     let key = NoiseKey { seed: 77, stream: 5, first_sample: 40 };
     for (channels, channel) in [(1, 5), (5, 1), (3, 2), (4, 3), (2, 64), (9, 7), (3, 100)] {
@@ -277,7 +277,7 @@ fn perturbed_noise_is_that_of_the_host(harness: &Harness) {
         ] {
             let out = harness.gpu.buffer("out", shape.total() * 4 + 4);
             let noise = Drawn::new(key).perturbed(by, channel);
-            // From the beginning of the buffer, and from a place that no lane begins at.
+            // From the beginning of the buffer, and from an offset at which no lane begins.
             for offset in [0, 4] {
                 let plan = Plan::fill(&harness.context, shape, noise, Tensor::f32(&out).at(offset)).expect("plan");
                 harness.run(&plan, Recording::timestep(0));

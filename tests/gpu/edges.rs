@@ -1,4 +1,4 @@
-//! The edges of what plans take: slices under a threshold, tensors of several windows, numbers at the ends of f32.
+//! Edge cases of plans: slices under a threshold, tensors of several windows, numbers at the ends of f32's range.
 
 use crate::harness::{Harness, TestRng};
 use tweedie::gpu::compare::{Comparison, Expected};
@@ -20,9 +20,9 @@ pub const TESTS: &[crate::Test] = &[
     ("edges::a_deviation_that_is_not_learned", a_deviation_that_is_not_learned),
 ];
 
-/// The sums of a step, its factor and its threshold, as `tests/gpu/scales.rs` has them.
+/// The roundings of a step's sums, its factor and its threshold, as in `tests/gpu/scales.rs`.
 const ROUNDINGS: f64 = 12.0;
-/// Coefficients are within 2: what one unit of noise can make of them.
+/// An upper bound of what one unit of noise adds to a result.
 const NOISE: f64 = 20.0;
 const KEY: NoiseKey = NoiseKey { seed: 9, stream: 5, first_sample: 3 };
 const THRESHOLD: Clip = Clip::Quantile { ratio: 0.85, least: 0.05, most: f64::INFINITY };
@@ -59,7 +59,7 @@ fn sliced_rows(slices: u32) -> Vec<StepRow> {
     (0..3).map(row).collect()
 }
 
-/// Rows with further parts through a rescale and a threshold, against the twin.
+/// Runs rows with further parts through a rescale and a threshold, and compares the results with the twin's.
 fn check(harness: &Harness, shape: Shape, slices: u32, per_sample: bool, change: fn(&mut StepRow)) -> Comparison {
     let (batch, elements) = (shape.batch as usize, shape.elements as usize);
     let (count, all) = (shape.total(), shape.total() * u64::from(slices));
@@ -129,7 +129,7 @@ fn a_wrong_slice_is_seen_under_a_rescale(harness: &Harness) {
     }
 }
 
-/// A step that looks back two calls, on predictions of this many slices.
+/// Runs four calls of a step that looks back two calls, on predictions of this many slices.
 fn loop_of(harness: &Harness, context: &Context, shape: Shape, storage: Storage, slices: u32, per_sample: bool) -> Ran {
     let rows: Vec<StepRow> = (0..4u32)
         .map(|call| StepRow {
@@ -161,7 +161,7 @@ fn loop_of(harness: &Harness, context: &Context, shape: Shape, storage: Storage,
     (plan.dispatches(), harness.read(&x))
 }
 
-/// The dispatches of a plan, and what it gave.
+/// The number of dispatches of a plan, and the bytes of its result.
 type Ran = (usize, Vec<u8>);
 
 fn map_of(harness: &Harness, context: &Context, shape: Shape) -> Ran {
@@ -182,12 +182,12 @@ fn map_of(harness: &Harness, context: &Context, shape: Shape) -> Ran {
 }
 
 fn small_windows_give_the_bits_of_one(harness: &Harness) {
-    // Four chunks are the least that a window within a sample has room for.
+    // A window within a sample holds at least four chunks.
     let small = harness.context.with_largest_window(16 << 10);
     let compare = |what: &str, of: &dyn Fn(&Context) -> Ran| {
         let ((one, whole), (several, parts)) = (of(&harness.context), of(&small));
         assert!(several > one, "{what}: {several} dispatches, {one} in one window");
-        assert!(whole == parts, "{what}: other bits");
+        assert!(whole == parts, "{what}: the bits differ");
     };
     for (batch, elements) in [(1, 20_000), (2, 9000), (2, 8195)] {
         let shape = Shape::new(batch, elements);
@@ -200,7 +200,7 @@ fn small_windows_give_the_bits_of_one(harness: &Harness) {
     }
 }
 
-/// A factor of a gradient: a number, or a byte of the buffer of results.
+/// A factor of a gradient: a number, or its byte offset in the buffer of results.
 enum Scale {
     Factor(f64),
     At(u64),
@@ -244,12 +244,12 @@ fn a_scale_that_loses_the_losses(harness: &Harness) {
         let expected = "large enough that the weights of the losses, and 1 over it, are normal numbers of f32";
         Err(PlanError::Rule { what: "gradient scale", expected, found })
     };
-    // A weight of 1e-37 over 64 elements is no normal number of f32, nor is 1 over a share of 1e-37/64.
+    // A weight of 1e-37/64 is not a normal number of f32, and neither is 1/(1e-37/64).
     assert_eq!(plan(1.0, 1e-37, Reduction::Sum), refused(1e-37));
     assert_eq!(plan(1e30, 1e-37, Reduction::Mean), refused(1e-37));
     assert_eq!(plan(1e30, 1e-37, Reduction::Sum), Ok(()));
     assert_eq!(plan(0.0, 1e-37, Reduction::Sum), Ok(()), "a weight of 0 stays 0");
-    assert_eq!(plan(1e-36, 1.0, Reduction::Sum), Ok(()), "what no scale is to blame for");
+    assert_eq!(plan(1e-36, 1.0, Reduction::Sum), Ok(()), "a small weight without a scale");
     assert_eq!(plan(1.0, 1e-20, Reduction::Mean), Ok(()));
 }
 
@@ -264,7 +264,7 @@ fn a_context_kept_from_a_warm_up_compiles(harness: &Harness) {
     assert_eq!(context.compiled_pipelines(), before + 1, "a plan after the warm-up compiles at once");
 }
 
-/// A step whose clean sample is four times its prediction: the next sample, and the clean one.
+/// Runs a step whose clean sample is four times its prediction. Returns the next sample and the clean one.
 fn of_prediction(harness: &Harness, shape: Shape, row: StepRow, options: StepOptions, p: &[f32]) -> [Vec<f32>; 2] {
     let (x, p) = (upload(harness, 1, shape.total()), harness.gpu.upload("p", bytemuck::cast_slice(p)));
     let x0 = harness.gpu.buffer("x0", 4 * shape.total());

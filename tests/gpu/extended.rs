@@ -1,5 +1,5 @@
-//! Rows with further parts: a look back of eight calls, the clean sample of the unconditional prediction, what a call remembers,
-//! a second noise, slices of a prediction, and a clip of a row's own.
+//! Rows with further parts: a look back of up to twelve calls, the clean sample of the unconditional prediction, what a call
+//! remembers, a second noise, slices of a prediction, and a clip of the row's own.
 
 use crate::harness::{Harness, TestRng, step};
 use tweedie::gpu::compare::{Comparison, Expected};
@@ -17,7 +17,7 @@ pub const TESTS: &[crate::Test] = &[
 const KEY: NoiseKey = NoiseKey { seed: 9, stream: 5, first_sample: 3 };
 const CALLS: u32 = 14;
 
-/// Coefficients are within 1 and two noises add up: what one unit of noise can make of them.
+/// An upper bound of what one unit of noise adds to a result: coefficients are within 1, and there are two noises.
 const NOISE: f64 = 8.0;
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ struct Case {
     per_sample: bool,
 }
 
-/// Rows of which every part is in use, that of unsliced predictions aside.
+/// Rows that use every part, except for the slices where a prediction has one.
 fn rows_of(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
     let mut number = || f64::from(rng.float()) * 0.5;
     let row = |call: u32| {
@@ -75,7 +75,7 @@ fn check(harness: &Harness, case: &Case, tamper: impl Fn(&mut StepRow)) -> Compa
     let upload = |values: &[f32]| harness.gpu.upload("tensor", &storage.encode(values));
     let x_buffer = upload(&x);
     let [conditional, unconditional] = predictions.each_ref().map(|values| upload(values));
-    // Memory is f32 where samples are walked word by word.
+    // Memory is f32 where a walk goes word by word.
     let flat = depth == 1 && slices == 1 && shape.total().is_multiple_of(4);
     let words = !shape.elements.is_multiple_of(4) && !flat;
     let kept_as = if words { Storage::F32 } else { storage };
@@ -184,7 +184,7 @@ fn a_wrong_part_fails(harness: &Harness) {
     }
 }
 
-/// A row that names infinity is not clipped in a plan that clips, to the bits of a plan that does not.
+/// A row with a clip of infinity is not clipped in a plan that clips: it has the bits of a plan that does not clip.
 fn rows_share_a_plan_with_those_that_clip(harness: &Harness) {
     let shape = Shape::new(1, 64);
     let mut rng = TestRng(3);
@@ -233,7 +233,7 @@ fn what_a_plan_has_no_place_for_is_refused(harness: &Harness) {
     let given = |step: &mut Step<'_>| step.noise = Noise::Tensor(step.prediction);
     let found = plan(StepRow { second_z: (1.0, 0), ..row }, given);
     assert!(matches!(found, Err(PlanError::Noise { found: "a tensor", .. })), "{found:?}");
-    // Rows that come later.
+    // Rows that are written later.
     let rows = [row];
     let step = Step { noise: Noise::None, least_depth: 1, ..step(&rows, shape, &x, &p) };
     let plan = step.plan(&harness.context).expect("a plan");

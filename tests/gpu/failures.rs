@@ -1,5 +1,5 @@
-//! What goes wrong with a device or with its buffers: a typed error before anything is recorded where the host can know it,
-//! otherwise wgpu's own error with the name of the object; never a panic, and a new device computes right afterwards.
+//! Failures of a device or of its buffers: a typed error before anything is recorded where the host can know of it, otherwise
+//! wgpu's own error with the name of the object. Nothing panics, and a new device computes correctly afterwards.
 
 use crate::Test;
 use crate::harness::{Harness, harness_with_limits};
@@ -48,7 +48,7 @@ fn plan(harness: &Harness, a: &wgpu::Buffer, b: &wgpu::Buffer, out: &wgpu::Buffe
     Map { table: &table, shape: SHAPE, timesteps, in0, in1, out0, out1: None }.plan(&harness.context)
 }
 
-/// A device that works gives three.
+/// Fails unless the device computes the sum of one and two.
 fn assert_computes(harness: &Harness) {
     let buffers = Buffers::new(harness);
     harness.run(&buffers.plan(harness).expect("a plan"), Recording::timestep(0));
@@ -56,14 +56,14 @@ fn assert_computes(harness: &Harness) {
     assert_eq!(found, [3.0; 16]);
 }
 
-/// What wgpu says while this runs.
+/// Returns wgpu's validation error from `run`, or an empty string.
 fn complaint(harness: &Harness, run: impl FnOnce()) -> String {
     let scope = harness.gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
     run();
     pollster::block_on(scope.pop()).map_or_else(String::new, |error| error.to_string())
 }
 
-/// Records and submits the plan, with nothing said about what comes of it.
+/// Records and submits the plan, without a check for errors of the device.
 fn submit(harness: &Harness, plan: &Plan) {
     let mut encoder = harness.gpu.device.create_command_encoder(&Default::default());
     plan.record(&mut encoder.begin_compute_pass(&Default::default()), Recording::timestep(0)).expect("recorded");
@@ -148,7 +148,7 @@ fn a_mapped_buffer(harness: &Harness) {
 }
 
 fn a_buffer_of_another_device(harness: &Harness) {
-    // Both of one instance: what another instance made does not apply to this one.
+    // Both devices are of one instance, since wgpu does not accept objects of another instance.
     let adapters = pollster::block_on(tweedie::headless::Gpu::adapters());
     let adapter =
         adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");
@@ -161,7 +161,7 @@ fn a_buffer_of_another_device(harness: &Harness) {
     assert_computes(&other);
 }
 
-/// More than any buffer may have: the host's own error, and wgpu knows the handle from then on.
+/// A buffer larger than any may be: its creation is the host's own error, and wgpu reports each later use of the handle.
 fn a_buffer_that_could_not_be_made(harness: &Harness) {
     let broken = fresh(harness);
     let Buffers([a, b, _]) = Buffers::new(&broken);
@@ -201,7 +201,7 @@ fn what_the_host_can_know(harness: &Harness) {
 }
 
 fn a_device_with_fewer_limits(harness: &Harness) {
-    // More than the adapter has: no device, and which limit it was.
+    // A limit above the adapter's: no device, and an error that names the limit.
     let adapters = pollster::block_on(tweedie::headless::Gpu::adapters());
     let adapter =
         adapters.iter().find(|adapter| adapter.get_info() == harness.gpu.info).expect("the harness's adapter");
@@ -211,7 +211,7 @@ fn a_device_with_fewer_limits(harness: &Harness) {
         matches!(&refused, HeadlessError::NoDevice { reason, .. } if reason.contains("max_storage_buffers")),
         "{refused}"
     );
-    // Less than WebGPU gives: an error that names the limit.
+    // A limit below WebGPU's default: an error that names the limit.
     let small = wgpu::Limits { max_compute_invocations_per_workgroup: 128, ..adapter.limits() };
     let small = harness_with_limits(harness, small);
     let error = Buffers::new(&small).plan(&small).expect_err("a plan");

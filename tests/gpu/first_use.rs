@@ -14,9 +14,9 @@ pub const TESTS: &[crate::Test] = &[
 /// The test that asks for a device with pipeline caches.
 pub const WITH_CACHE: &str = "first_use::a_pipeline_cache_is_filled_and_read";
 
-/// Samples of more than a chunk, so that a loss has a second pass with a kernel that stands alone.
+/// Samples of more than one chunk, so that a loss has a second pass with a kernel of its own.
 const SHAPE: Shape = Shape::new(2, 5000);
-/// Drivers that have pipeline caches and keep nothing in them before the first dispatch, or at all: they compile then.
+/// Drivers whose pipeline caches stay empty, at least until the first dispatch, which is when these drivers compile.
 const KEEP_NOTHING: [&str; 2] = ["llvmpipe", "swiftshader"];
 const ROW: Matrix = [[0.75, 0.5], [0.0, 0.0]];
 
@@ -34,7 +34,7 @@ impl Scene {
         Self { x, out, losses }
     }
 
-    /// Noise is drawn onto `x`.
+    /// A map that adds drawn noise to `x`.
     fn map(&self, context: &Context) -> Plan {
         let map = Map {
             table: &Table::new([ROW]),
@@ -77,7 +77,7 @@ impl Scene {
 fn a_warm_up_compiles_what_its_plans_need(harness: &Harness) {
     let (context, scene) = (Context::new(&harness.gpu.device), Scene::new(harness));
     let ([map, loss, _], warm_up) = context.warm_up(|context| {
-        // Two of a kind are one pipeline.
+        // Two plans of a kind share one pipeline.
         let plans = [scene.map(context), scene.loss(context), scene.map(context)];
         assert_eq!(context.compiled_pipelines(), 0, "a plan of a warm-up compiles nothing");
         plans
@@ -87,14 +87,14 @@ fn a_warm_up_compiles_what_its_plans_need(harness: &Harness) {
     assert_eq!(warm_up.wait(), Ok(()));
     assert_eq!(context.compiled_pipelines(), pipelines);
     let later = [scene.map(&context), scene.loss(&context)];
-    assert_eq!(context.compiled_pipelines(), pipelines, "plans that are made later find theirs");
+    assert_eq!(context.compiled_pipelines(), pipelines, "later plans find their pipelines compiled");
     let warm = scene.results(harness, [&map, &loss]);
     assert!(warm == scene.results(harness, later.each_ref()));
     let cold = Context::new(&harness.gpu.device);
     assert!(warm == scene.results(harness, [&scene.map(&cold), &scene.loss(&cold)]));
 
     let (_, nothing) = context.warm_up(|context| scene.map(context));
-    assert!(nothing.is_done(), "nothing is missing");
+    assert!(nothing.is_done(), "nothing is left to compile");
     assert_eq!((nothing.pipelines(), nothing.compiled()), (0, 0));
 }
 
@@ -120,11 +120,11 @@ fn threads_compile_each_pipeline_once(harness: &Harness) {
     assert_eq!(context.compiled_pipelines(), 3);
 }
 
-/// An empty cache, or one of this data.
+/// Creates an empty cache, or one that holds this data.
 fn cache(harness: &Harness, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor = wgpu::PipelineCacheDescriptor { label: Some("cache"), data, fallback: false };
     #[expect(unsafe_code, reason = "wgpu trusts the data, which came from a cache of this device")]
-    // SAFETY: the data is that of `get_data`.
+    // SAFETY: the data comes from `get_data` of a cache of the same device.
     unsafe {
         harness.gpu.device.create_pipeline_cache(&descriptor)
     }

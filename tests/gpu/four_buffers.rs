@@ -1,5 +1,5 @@
-//! Devices with four storage buffers: the four-buffer form of every op gives the bits of the usual one, and what does not fit is an
-//! error that says what it needs.
+//! Devices with four storage buffers: the four-buffer form of every op gives the bits of the usual one, and a plan that does not fit
+//! is refused with an error that says what it needs.
 
 use crate::Test;
 use crate::harness::{Harness, TestRng, harness_with_limits};
@@ -25,7 +25,7 @@ fn both(harness: &Harness) -> [Harness; 2] {
     [usual, few].map(|limits| harness_with_limits(harness, limits))
 }
 
-/// Buffers with the same random numbers on every harness, and a timestep for each sample, two of which have no row.
+/// Buffers with the same random numbers on every harness, and a timestep for each sample. The first and the last have no row.
 struct Stage<'a> {
     harness: &'a Harness,
     shape: Shape,
@@ -54,7 +54,7 @@ impl<'a> Stage<'a> {
         Tensor::new(&self.tensors[index], storage)
     }
 
-    /// The bytes of all tensors and of the status after these recordings, and the dispatches of one.
+    /// Runs these recordings. Returns the bytes of all tensors and of the status, and the number of dispatches of one recording.
     fn run(&self, plan: &Plan, status: Option<&wgpu::Buffer>, at: &[Recording]) -> (Vec<Vec<u8>>, usize) {
         for at in at {
             let record = |encoder: &mut wgpu::CommandEncoder| {
@@ -67,14 +67,14 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Runs on both devices and holds the results against each other. The second one has to have taken the four-buffer form.
+/// Fails if the results of the two devices differ, or if the second did not take the four-buffer form.
 #[track_caller]
 fn assert_same(devices: &[Harness; 2], shape: Shape, rows: u32, run: impl Fn(&Stage<'_>) -> (Vec<Vec<u8>>, usize)) {
     let difference = first_difference(devices, shape, rows, run);
     assert_eq!(difference, None, "{shape}: buffer and word");
 }
 
-/// The first buffer and word of it that differs.
+/// Returns the first buffer that differs, and its first word that does.
 fn first_difference(
     devices: &[Harness; 2],
     shape: Shape,
@@ -88,7 +88,7 @@ fn first_difference(
     })
 }
 
-/// The same bits; of a number that is none, what else its bits say does not matter.
+/// Whether two words have the same bits, where every NaN counts as the same: of the word as f32, and of each half as bf16.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let nan = |word: &[u8]| Storage::F32.decode(word)[0].is_nan();
     let half = |a: &[u8], b: &[u8]| a == b || [a, b].iter().all(|half| Storage::Bf16.decode(half)[0].is_nan());
@@ -106,7 +106,7 @@ fn maps_have_the_same_bits(harness: &Harness) {
         .map(|i| (i % 7 != 3).then(|| [[0; 2], [0; 2]].map(|row| row.map(|_| f64::from(rng.float())))))
         .collect();
     for (i, shape) in SHAPES.into_iter().enumerate() {
-        // Tables that a uniform binding holds, and such that it does not; a timestep of one's own, and one for all.
+        // Tables that fit a uniform binding, and tables that do not; a timestep for each sample, and one for all.
         let table = Table::with_undefined(rows[..[40, 2000][i % 2]].iter().copied());
         for (storage, shared) in [(Storage::F32, false), (Storage::Bf16, false), (Storage::F32, true)] {
             assert_same(&devices, shape, table.len() as u32, |stage| {
@@ -181,7 +181,7 @@ fn losses_have_the_same_bits(harness: &Harness) {
 /// A term of the variational bound with both gradients, in place.
 fn vlb_terms<'a>(stage: &'a Stage<'_>, table: &'a Table<VlbRow>, drawn: bool) -> VlbTerms<'a> {
     let [prediction, x0, other] = [0, 1, 2].map(|i| stage.tensor(i, Storage::F32));
-    // With given noise the variance is fixed, or there would be five.
+    // With noise in a tensor the variance is fixed, or there would be five storage buffers.
     let learned = drawn.then_some(other);
     let in1 = if drawn { Noise::Drawn(Drawn::new(NoiseKey::seed(3))) } else { Noise::Tensor(other) };
     VlbTerms {

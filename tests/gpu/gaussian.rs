@@ -1,4 +1,4 @@
-//! A network on wgpu whose data is normal: what an application of its own would have.
+//! A network on wgpu for normally distributed data, written as an application would write its own.
 
 use crate::harness::Harness;
 use tweedie::LoopCall;
@@ -8,12 +8,12 @@ use wgpu::util::DeviceExt;
 /// The network, on the buffers of one prediction.
 pub struct Gaussian {
     pipeline: wgpu::ComputePipeline,
-    /// One for each call.
+    /// A bind group for each call.
     groups: Vec<wgpu::BindGroup>,
     workgroups: u32,
 }
 
-/// Bytes of the output from this one on.
+/// The part of a buffer that holds the output.
 pub struct Output<'a> {
     pub buffer: &'a wgpu::Buffer,
     pub offset: u64,

@@ -1,5 +1,5 @@
-//! Gradients that are scaled on the GPU: the bits of the same factor in the coefficients, and counts of what a storage cannot
-//! hold. Of a loss, of a term of the bound, and of a training step that has both.
+//! Gradients that are scaled on the GPU, of a loss, of a term of the bound, and of a training step that has both: they have the bits
+//! that the same factor in the coefficients gives, and what a storage cannot hold is counted.
 
 use crate::harness::Harness;
 use tweedie::gpu::{
@@ -35,13 +35,13 @@ struct Inputs {
     learned: wgpu::Buffer,
 }
 
-/// A request: its inputs, its gradients, its losses and its scale.
+/// Makes a plan from its inputs, two gradients, losses and a scale.
 type Request = fn(&Harness, &Inputs, [Tensor<'_>; 2], &wgpu::Buffer, GradientScale<'_>) -> Plan;
 
 impl Inputs {
     fn new(harness: &Harness, shape: Shape, storage: Storage) -> Self {
         let count = shape.total() as usize;
-        // A logarithm of a variance is small.
+        // Logarithms of a variance are small.
         let learned = values(2, count).iter().map(|x| x / 512.0).collect();
         let [prediction, x0, learned] = [values(1, count), vec![0.0; count], learned]
             .map(|values: Vec<f32>| harness.gpu.upload("in", &storage.encode(&values)));
@@ -52,7 +52,7 @@ impl Inputs {
         Tensor::new(buffer, self.storage)
     }
 
-    /// The two gradients in this storage, one after the other, and the losses.
+    /// Runs the plan. Returns both gradients in this storage, one after the other, and the losses.
     fn run(&self, harness: &Harness, plan: Request, scale: GradientScale<'_>, into: Storage) -> (Vec<f32>, Vec<u8>) {
         let (count, bytes) = (self.shape.total() as usize, (self.shape.total() * into.bytes()).next_multiple_of(4));
         let gradients = [(); 2].map(|()| harness.gpu.buffer("gradient", bytes));
@@ -143,7 +143,8 @@ fn of_every_shape(harness: &Harness, plan: Request) {
     }
 }
 
-/// A scale on the GPU does what the same factor does, and counts what its storage cannot hold.
+/// A scale on the GPU leaves the losses alone, gives the bits of the same factor if it is a power of two, and counts what its storage
+/// cannot hold.
 fn scaled_by(harness: &Harness, inputs: &Inputs, plan: Request, scale: f32, losses: &[u8]) {
     let Inputs { shape, storage, .. } = *inputs;
     let upload =
@@ -151,13 +152,13 @@ fn scaled_by(harness: &Harness, inputs: &Inputs, plan: Request, scale: f32, loss
     let scaler = upload([2, 3]);
     let (found, found_losses) = inputs.run(harness, plan, GradientScale::Buffer(&scaler, 0), storage);
     assert!(found_losses == losses, "{storage} {shape}: the losses are without the scale");
-    // Powers of two round nothing; the others differ by one rounding of f32 from the folded factor.
+    // Powers of two round nothing. Other scales are a rounding of f32 away from the folded factor, and are not compared.
     let (folded, _) = inputs.run(harness, plan, f64::from(scale).into(), storage);
     if scale.to_bits().trailing_zeros() >= 23 {
         assert!(found.iter().zip(&folded).all(|(a, b)| a.to_bits() == b.to_bits()), "{storage} {shape} {scale}");
     }
     let counted: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&scaler));
-    // The f32 gradients say which elements there were.
+    // The gradients in f32 tell which elements are not zero.
     let (exact, _) = inputs.run(harness, plan, GradientScale::Buffer(&upload([0; 2]), 0), Storage::F32);
     let not_finite = found.iter().filter(|g| !g.is_finite()).count() as u32;
     let flushed = found.iter().zip(&exact).filter(|(g, e)| **g == 0.0 && **e != 0.0).count() as u32;
@@ -171,7 +172,8 @@ fn scaled_by(harness: &Harness, inputs: &Inputs, plan: Request, scale: f32, loss
 /// What a training step with a learned variance writes: its gradients, its losses, and the counts of its scale.
 type Outcome = ([Vec<f32>; 2], [Vec<u8>; 2], Vec<u32>);
 
-/// A step whose gradients of the loss and of the learned variance are of these storages.
+/// Runs a step that scales its gradients by a number, or by the scale in a buffer. The gradients of the loss and of the learned
+/// variance are of these storages.
 fn train(harness: &Harness, by: Option<f64>, into: [Storage; 2]) -> Outcome {
     let shape = Shape::new(6, 72);
     let count = shape.total() as usize;
@@ -220,7 +222,7 @@ fn train(harness: &Harness, by: Option<f64>, into: [Storage; 2]) -> Outcome {
     ([0, 1].map(read), losses.each_ref().map(|buffer| harness.read(buffer)), counts)
 }
 
-/// A power of two, which rounds nothing, and which f16 cannot hold the largest of these gradients times.
+/// A power of two, so that it rounds nothing, and so large that the largest of these gradients overflow f16.
 const SCALE: f32 = 67_108_864.0;
 
 /// A training step scales both of its gradients by one factor, and counts in both.
@@ -236,7 +238,7 @@ fn of_a_training_step(harness: &Harness) {
         }
         assert!(found_losses == losses && counts == [0, 0], "{of:?}: {counts:?}");
     }
-    // The counts of a gradient in f16, beside another in f32.
+    // One gradient in f16 is counted, and the other, in f32, loses nothing.
     for into in [[Storage::F16, Storage::F32], [Storage::F32, Storage::F16]] {
         let (found, _, counts) = train(harness, None, into);
         let lost = found.iter().flatten().filter(|g| !g.is_finite()).count() as u32;

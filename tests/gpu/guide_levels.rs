@@ -14,11 +14,11 @@ pub const TESTS: &[crate::Test] = &[
     ("guide_levels::predictions_without_the_levels_are_refused", predictions_without_the_levels_are_refused),
 ];
 
-/// Roundings of f32 in a result, as parts of the largest prediction times the largest scale: those of the blurs, the sums and the
-/// deviations among them. The weights of the blurs are exact.
+/// The roundings of f32 in a result, relative to the largest prediction times the largest scale plus 1. They include those of the
+/// blurs, the sums and the deviations. The weights of the blurs are exact.
 const ROUNDINGS: f64 = 2.0;
 
-/// Predictions of every kind of size: powers of two and others, filled up or not, of one level to the most.
+/// Predictions of every kind of size (powers of two and others, filled up or not), with one level up to the most.
 fn cases() -> Vec<([usize; 4], Guider)> {
     let original = Guider { original: true, ..levels(&[(10.0, 0.25), (5.0, 0.75)]) };
     let mut of_levels = levels(&[(6.0, 1.0), (4.0, 1.0), (3.0, 1.0), (2.0, 1.0)]);
@@ -42,7 +42,7 @@ fn three() -> Guider {
     rescaled(levels(&[(6.0, 0.5), (4.0, 0.5), (2.0, 0.5)]), 0.4)
 }
 
-/// Levels by their scales and the factors along the conditional prediction.
+/// A guider of levels, given by their scales and their factors along the conditional prediction.
 fn levels(each: &[(f64, f64)]) -> Guider {
     let level = |&(scale, parallel)| FrequencyLevel { parallel, ..FrequencyLevel::new(scale) };
     Guider { method: Method::Frequencies { levels: each.iter().map(level).collect() }, ..Guider::linear(each[0].0) }
@@ -52,7 +52,7 @@ fn rescaled(guider: Guider, rescale: f64) -> Guider {
     Guider { rescale, ..guider }
 }
 
-/// Neighbours of each other, as a network's predictions are, in f32.
+/// Two predictions close to each other, as a network's are, rounded to f32.
 fn predictions(dims: [usize; 4], seed: u64) -> [Vec<f64>; 2] {
     let total = dims.iter().product();
     let normals = |stream: u32| tweedie::NoiseKey::normals(seed, stream, 0, total);
@@ -74,7 +74,7 @@ fn read(harness: &Harness, buffer: &wgpu::Buffer, count: usize) -> Vec<f32> {
     values
 }
 
-/// The result of the GPU, in a tensor that held NaN before.
+/// Returns the GPU's result, from a tensor that held NaN before.
 fn guided(harness: &Harness, dims: [usize; 4], guider: &Guider, [c, u]: &[Vec<f64>; 2]) -> Vec<f32> {
     let [conditional, unconditional, guided] = [c, u, &vec![f64::NAN; c.len()]].map(|values| upload(harness, values));
     let request = GuideFinish {
@@ -90,7 +90,7 @@ fn guided(harness: &Harness, dims: [usize; 4], guider: &Guider, [c, u]: &[Vec<f6
     read(harness, &guided, c.len())
 }
 
-/// The GPU's results with one guider against the reference with another.
+/// Compares the GPU's results with the guider `does` with the reference of the guider `of`.
 fn compare(harness: &Harness, dims: [usize; 4], of: &Guider, does: &Guider) -> Comparison {
     let values = predictions(dims, 5);
     let [conditional, unconditional] = values.each_ref().map(Vec::as_slice);
@@ -115,9 +115,9 @@ fn every_size_and_option(harness: &Harness) {
     }
 }
 
-/// A number of a level that is a hundredth wrong.
+/// The comparison notices a number of a level that is wrong by a hundredth.
 fn a_wrong_number_fails(harness: &Harness) {
-    // A level of the most has few elements, whose guidance the others' roundings would hide.
+    // With the most levels, the last ones have so few elements that the roundings of the others would hide them.
     for (dims, guider) in cases().into_iter().filter(|(dims, _)| dims[2] < 256) {
         let Method::Frequencies { levels } = &guider.method else { panic!("{guider:?}") };
         let neutral = if guider.original { 0.0 } else { 1.0 };

@@ -28,7 +28,7 @@ impl Harness {
         Self { gpu, context }
     }
 
-    /// Returns `true` if a shader has fewer storage buffers than WebGPU's default limits allow.
+    /// Returns `true` if the device allows a shader fewer storage buffers than WebGPU's default limits do.
     pub fn is_narrow(&self) -> bool {
         self.gpu.device.limits().max_storage_buffers_per_shader_stage < crate::USUAL_BUFFERS
     }
@@ -37,7 +37,7 @@ impl Harness {
         pollster::block_on(self.gpu.download(buffer, 0..buffer.size())).expect("readback")
     }
 
-    /// The pipeline of a kernel that a test brings along.
+    /// Creates the pipeline of a kernel that a test supplies.
     pub fn pipeline(&self, source: &str, entry: &str) -> wgpu::ComputePipeline {
         let device = &self.gpu.device;
         let source = wgpu::ShaderSource::Wgsl(source.into());
@@ -68,8 +68,8 @@ pub fn multiplied(exact: &Expected, factor: f64) -> Expected {
     Expected { value: exact.value * factor, magnitude: exact.magnitude * factor }
 }
 
-/// The limits that `TWEEDIE_LIMITS` asks for: `default`, which every WebGPU device has, or `downlevel`, the smallest ones of
-/// wgpu. Otherwise the adapter's own.
+/// The limits that `TWEEDIE_LIMITS` asks for: `default`, which every WebGPU device has, or `downlevel`, wgpu's
+/// `downlevel_defaults`. `None` if it is not set, for the adapter's own.
 fn limits() -> Option<wgpu::Limits> {
     match std::env::var("TWEEDIE_LIMITS").as_deref() {
         Ok("default") => Some(wgpu::Limits::default()),
@@ -102,7 +102,7 @@ pub fn harness_with_binding_limit(harness: &Harness, bytes: u64) -> Harness {
     harness_with_limits(harness, wgpu::Limits { max_storage_buffer_binding_size: bytes, ..harness.gpu.device.limits() })
 }
 
-/// A harness on the same adapter that has no optional feature.
+/// A harness on the same adapter without any optional feature.
 pub fn harness_without_features(harness: &Harness) -> Harness {
     pollster::block_on(async {
         let adapter = adapter_of(&harness.gpu).await;
@@ -135,7 +135,7 @@ pub struct Case {
     pub in_place: InPlace,
     /// All tensors in one buffer, as some frameworks' allocators do.
     pub shared: bool,
-    /// One in0 for every sample.
+    /// One in0 that all samples share.
     pub broadcast: bool,
 }
 
@@ -159,7 +159,7 @@ impl Case {
     }
 }
 
-/// A small deterministic generator for test data; what it draws does not matter, that it repeats does.
+/// A small deterministic generator for test data. Its values do not matter, only that they are reproducible.
 pub struct TestRng(pub u64);
 
 impl TestRng {
@@ -172,19 +172,19 @@ impl TestRng {
         self.word() % n
     }
 
-    /// In [-2, 2).
+    /// Draws a number in [-2, 2]. The largest words round up to the end.
     pub fn float(&mut self) -> f32 {
         self.word() as f32 / 2f32.powi(29) - 2.0
     }
 }
 
-/// Lays tensors out, runs the map on the GPU, and checks each output element against the f64 reference and every byte
-/// outside the outputs against what was there.
+/// Lays tensors out, runs the map on the GPU, and compares each output element with the f64 reference. Fails if a byte outside
+/// the outputs changed; whether the comparison passes is for the caller to assert.
 pub fn check(harness: &Harness, case: &Case, seed: u64) -> Result<Comparison, PlanError> {
     check_with(harness, case, seed, |table| table)
 }
 
-/// The same with a table that is changed behind the reference's back, to see the comparison fail.
+/// The same with a table that is changed for the GPU only, to see the comparison fail.
 pub fn check_with(
     harness: &Harness,
     case: &Case,
