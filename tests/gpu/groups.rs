@@ -1,7 +1,7 @@
 //! Timesteps of groups: tokens, frames or channels of a sample that have noise levels of their own.
 //!
-//! Each plan is held, to the bit, against the plan whose samples are the runs of the groups, with a timestep for each, under the
-//! noise that the same key gives to whole samples. Maps are also held against the f64 twin, element by element.
+//! Each plan is compared, to the bit, with the plan whose samples are the runs of the groups, with a timestep for each, under the
+//! noise that the same key gives to whole samples. Maps are also compared with the f64 twin, element by element.
 
 use crate::harness::{Harness, TestRng, harness_with_binding_limit};
 use tweedie::gpu::compare::Comparison;
@@ -28,10 +28,11 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 const KEY: NoiseKey = NoiseKey { seed: 41, stream: 2, first_sample: 0xffff_fffe };
-/// Rows of a table.
+/// The number of rows of a table.
 const ROWS: u32 = 7;
 
-/// Samples, elements, and groups of them: tokens of channels, frames of channels and pixels, and sizes that are no whole lanes.
+/// The batch, the elements of a sample, and their groups: tokens of channels, frames of channels and pixels, and sizes that are
+/// not whole lanes.
 const CASES: [(u32, u32, Groups); 9] = [
     (3, 64, Groups::new(4, 16)),
     (2, 3 * 5 * 16, Groups::new(5, 16)),
@@ -127,13 +128,13 @@ fn each_element_has_the_row_of_its_group(harness: &Harness) {
     }
 }
 
-/// Maps of drawn noise: with groups, and as runs whose noise is given.
+/// Maps of drawn noise: with groups, and with the runs as samples, whose noise is in a tensor.
 fn noise_does_not_depend_on_the_groups(harness: &Harness) {
     let seeds: Vec<u32> = (0..4 * 5).map(|i| 0x9e37_79b9u32.wrapping_mul(i)).collect();
     let seeds = harness.gpu.upload("seeds", bytemuck::cast_slice(&seeds));
     for (batch, elements, groups) in CASES {
         let shape = Shape::new(batch, elements);
-        // Whole channels of a sample, whatever its groups.
+        // One channel that is the whole sample, whatever its groups.
         let perturbed = |drawn: Drawn<'static>| drawn.perturbed(Perturbation { offset: 0.5, input: 0.25 }, elements);
         let white: fn(Drawn<'static>) -> Drawn<'static> = |drawn| drawn;
         for storage in Storage::ALL {
@@ -170,7 +171,7 @@ fn noise_is_drawn(noise: &Noise<'_>) -> bool {
     matches!(noise, Noise::Drawn(_))
 }
 
-/// A device that binds little: a batch in many windows, between runs and within them.
+/// A device with a small binding limit: a batch in many windows, which end between runs and within them.
 fn windows_give_the_bits_of_one(harness: &Harness) {
     let small = harness_with_binding_limit(harness, 16 * 1024);
     for groups in [Groups::new(3, 8192), Groups::new(64, 64), Groups::new(6, 2050)] {
@@ -197,7 +198,7 @@ fn windows_give_the_bits_of_one(harness: &Harness) {
     }
 }
 
-/// Losses and gradients, with noise that is drawn: with groups, and as runs whose noise is given.
+/// Losses and gradients with drawn noise: with groups, and with the runs as samples, whose noise is in a tensor.
 fn losses_of_runs(harness: &Harness) {
     for (batch, elements, groups) in CASES {
         let (shape, mut rng) = (Shape::new(batch, elements), TestRng(u64::from(elements)));
@@ -235,7 +236,7 @@ fn losses_of_runs(harness: &Harness) {
     }
 }
 
-/// Terms of the variational bound, likewise.
+/// Terms of the variational bound, compared as losses are.
 fn terms_of_runs(harness: &Harness) {
     let schedule = Schedule::cosine(ROWS as usize).expect("a schedule");
     let vlb = Vlb::new(&schedule, Quantity::Epsilon, ModelVariance::FixedSmall, None).expect("a bound");
@@ -280,7 +281,8 @@ fn terms_of_runs(harness: &Harness) {
     }
 }
 
-/// Samplers that remember and draw, each group one call behind the group before it: what each becomes is what all become at once.
+/// A sampler that remembers and one that draws, with each group one call behind the group before it. The samples end as they do with
+/// all groups at the same call, and as they do without groups.
 fn every_group_at_its_own_call(harness: &Harness) {
     let model = Model::named("sd15").expect("a model");
     let samplers = [
@@ -293,7 +295,7 @@ fn every_group_at_its_own_call(harness: &Harness) {
             let [start, prediction] = [(); 2].map(|()| numbers(&mut rng, shape));
             let prediction = uploaded(harness, &prediction);
             let (calls, rest) = (sampler.calls().len() as u32, sampler.calls().len() as u32);
-            // The prediction is always the same, so that what a call makes of it depends on the call alone.
+            // The prediction is always the same, so that a step depends on its sample and its call alone.
             let run = |which: &dyn Fn(u32) -> Vec<u32>, recordings: u32| {
                 let x = uploaded(harness, &start);
                 let input = harness.gpu.buffer("input", 4 * shape.total());
@@ -333,7 +335,8 @@ fn every_group_at_its_own_call(harness: &Harness) {
     }
 }
 
-/// A video whose first frame is given (Wan 2.2's image to video of 5B): that frame rests, and the others are as without it.
+/// A video whose first frame is given (Wan 2.2's image to video of 5B): that frame does not change, and the others are as they are
+/// in a run without a given frame.
 fn a_known_frame_rests(harness: &Harness) {
     let sampler = Sampler::euler(&Model::named("wan22-ti2v-5b").expect("a model"), 4).expect("a sampler");
     let (frames, pixels, channels) = (3, 20, 2);
@@ -365,7 +368,7 @@ fn a_known_frame_rests(harness: &Harness) {
     assert_ne!(start, others);
 }
 
-/// Diffusion forcing: timesteps of frames, drawn on the GPU.
+/// Diffusion forcing: a timestep for each frame, drawn on the GPU.
 fn a_training_draws_a_timestep_for_each_group(harness: &Harness) {
     let (batch, groups) = (4, Groups::new(3, 10));
     let shape = Shape::new(batch, 2 * groups.count * groups.run);
@@ -427,7 +430,7 @@ fn a_training_draws_a_timestep_for_each_group(harness: &Harness) {
     let expected = density.draw_groups_stratified(key, batch as usize, groups.count, batch);
     assert_eq!(strata, expected, "the host's strata");
 
-    // Samples with seeds of their own draw what they draw alone.
+    // Samples whose own seeds say the same as the key draw the same.
     let own: Vec<[u32; 4]> =
         (0..batch).map(|i| [KEY.seed as u32, 0, (KEY.first_sample as u32).wrapping_add(i), u32::from(i > 1)]).collect();
     let own = harness.gpu.upload("seeds", bytemuck::cast_slice(&own));

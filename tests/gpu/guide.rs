@@ -20,11 +20,11 @@ pub const TESTS: &[crate::Test] = &[
     ("guide::a_finish_that_does_not_fit_is_refused", a_finish_that_does_not_fit_is_refused),
 ];
 
-/// Roundings of f32 in a result, as parts of the sum of its predictions' magnitudes times the largest weight: those of the
-/// sums from which weights follow count among them.
+/// The roundings of f32 in a result, relative to the sum of its predictions' magnitudes times the largest weight. They include those
+/// of the sums from which weights follow.
 const ROUNDINGS: f64 = 8.0;
 
-/// The predictions of a batch, rounded to their storage: neighbours of each other, as a network's are.
+/// The predictions of a batch, rounded to their storage, and close to each other, as a network's are.
 fn predictions(shape: Shape, storage: Storage, seed: u64) -> [Vec<f64>; 4] {
     let total = shape.total() as usize;
     let normals = |stream: u32| tweedie::NoiseKey::normals(seed, stream, 0, total);
@@ -47,7 +47,7 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn new(harness: &'a Harness, shape: Shape, storage: Storage, values: &[Vec<f64>; 4]) -> Self {
         let upload = |values: &Vec<f64>| harness.gpu.upload("prediction", &encoded(storage, values));
-        // What is not written before it is read must not matter.
+        // NaN shows if anything is read before it is written.
         let nans = vec![f64::NAN; shape.total() as usize];
         Self {
             harness,
@@ -90,7 +90,7 @@ fn encoded(storage: Storage, values: &[f64]) -> Vec<u8> {
     storage.encode(&values.iter().map(|&x| x as f32).collect::<Vec<_>>())
 }
 
-/// What the reference gives, with the magnitude that errors are measured by.
+/// The reference's result, with the magnitude that errors are relative to.
 fn expected(guidance: &mut GuidanceLoop, call: &GuiderCall, values: &[Vec<f64>; 4], scale: f64) -> Vec<Expected> {
     let [conditional, unconditional, third, fourth] = values.each_ref().map(Vec::as_slice);
     let predictions = Predictions { conditional, unconditional, third, fourth };
@@ -104,7 +104,7 @@ fn shape_of(shape: Shape) -> [usize; 2] {
     [shape.batch as usize, shape.elements as usize]
 }
 
-/// The guiders that rows describe alone, as calls that are no part of a run.
+/// The guiders that a row alone describes, each with a call outside of a run.
 fn guiders() -> Vec<(&'static str, Guider, GuiderCall)> {
     let built = Guider::CATALOGUE.entries.iter().map(|entry| {
         let scale = entry.parameter("guidance_scale").map(|_| ("guidance_scale", 4.0));
@@ -167,7 +167,7 @@ fn a_wrong_weight_fails(harness: &Harness) {
     }
 }
 
-/// A run of adaptive projected guidance: linear first, then projected, with what the calls before left.
+/// A run of adaptive projected guidance: linear first, then projected, with the momentum of the earlier calls.
 fn run() -> Vec<GuiderCall> {
     let options = [("adaptive_projected_guidance_start_step", 1.0), ("guidance_rescale", 0.5), ("stop", 0.8)];
     let guider = Guider::CATALOGUE.find("apg-mix").expect("a name").build(&options).expect("a guider");
@@ -306,7 +306,7 @@ fn what_is_missing_is_named(harness: &Harness) {
     assert_eq!(error, PlanError::FirstRows { row: 0, what: "has weights that follow from sums" });
 }
 
-/// Every change of a mixture on dimensions whose axes are short, long, the last and in between.
+/// Finishes of a mixture, along axes that are short, long, the last one and in between.
 fn finishes() -> Vec<(&'static [usize], Finish)> {
     let norm = |axis, strength, clamped| Finish::Norm { axis, strength, clamped };
     let mahiro = |over_batch| Finish::Mahiro { scale: 3.0, over_batch };
@@ -322,7 +322,8 @@ fn finishes() -> Vec<(&'static [usize], Finish)> {
     ]
 }
 
-/// Mixes in one plan and finishes in another, as a loop does; the finish may be another one than the reference's.
+/// Mixes in one plan and finishes in another, as a loop does, and compares with the reference. The finish that the GPU does may be
+/// another one than the reference expects.
 fn finished(harness: &Harness, dims: &[usize], [expects, does]: [Finish; 2]) -> Comparison {
     let shape = Shape::new(dims[0] as u32, dims[1..].iter().product::<usize>() as u32);
     let values = predictions(shape, Storage::F32, 13);
@@ -358,7 +359,7 @@ fn mixtures_are_finished_along_every_axis(harness: &Harness) {
         let comparison = finished(harness, dims, [finish, wrong]);
         assert!(!comparison.passes(), "{dims:?} {wrong:?}: {comparison}");
     }
-    // The likeness of a sample is not that of the batch.
+    // The similarity within a sample is not that of the batch.
     let of = |over_batch| Finish::Mahiro { scale: 3.0, over_batch };
     assert!(!finished(harness, &[2, 4, 9], [of(true), of(false)]).passes());
 }

@@ -1,5 +1,5 @@
-//! Rows that join a plan which was made before them: what the plan takes, what it refuses and in which words, and that a
-//! request has the same bits there as alone.
+//! Rows that join a plan made before them: what the plan takes, what it refuses and with which error, and that a request has
+//! the same bits there as alone.
 
 use crate::batching::server::{JoinError, Request, Server};
 use crate::harness::Harness;
@@ -48,13 +48,13 @@ impl Scene {
         Tensor::f32(&self.others[index])
     }
 
-    /// A step in place that takes nothing but a prediction.
+    /// A step in place with a prediction and nothing else.
     fn step<'a>(&'a self, rows: &'a [StepRow]) -> Step<'a> {
         Step::in_place(rows, SHAPE, Tensor::f32(&self.x), self.other(0))
     }
 }
 
-/// The sample after a call, from the numbers of the scene.
+/// Returns the sample after call 0, and restores the sample of the scene.
 fn stepped(harness: &Harness, scene: &Scene, plan: &Plan) -> Vec<u8> {
     let before = harness.read(&scene.x);
     harness.run(plan, Recording::call(0));
@@ -71,7 +71,7 @@ fn late(harness: &Harness, plan: &Plan, row: StepRow) -> Result<(), PlanError> {
     plan.set_rows(&harness.gpu.queue, 0, &[row])
 }
 
-/// A tensor holds one noise: a row with two is refused, be it the request's or a later one.
+/// A tensor holds one noise: a row with two is refused, whether it is one of the first rows or is written later.
 fn a_second_noise_is_drawn(harness: &Harness) {
     let scene = Scene::new(harness);
     let first = [StepRow { unconditional_clean: 0.25, ..ROW }]; // has a place for a second noise
@@ -91,7 +91,7 @@ fn a_second_noise_is_drawn(harness: &Harness) {
     assert_eq!(late(harness, &drawn, row), Ok(()));
 }
 
-/// A plan that writes no input for the network refuses rows whose input is scaled, unless its own are: then the host scales.
+/// A plan that writes no input for the network refuses rows whose input is scaled, unless its first rows are: then the host scales.
 fn a_scaled_input_has_a_place(harness: &Harness) {
     let scene = Scene::new(harness);
     let (rows, scaled) = ([ROW], StepRow { input: 0.5, ..ROW });
@@ -132,7 +132,7 @@ fn what_is_given_is_bound(harness: &Harness) {
     let bare = planned(harness, &Step { options, noise, ..scene.step(&idle) });
     assert_eq!(late(harness, &bare, of_learned), Err(PlanError::Missing { what: "learned", row: 0 }));
 
-    // Memory of no call: nothing would be written to it.
+    // A memory of depth 0: nothing would be written to it.
     let memory = Some(scene.other(2));
     let refused = Step { memory, ..scene.step(&idle) }.plan(&harness.context).map(drop);
     let (what, expected) = ("least_depth with a memory", "at least 1 where no row looks back");
@@ -140,7 +140,8 @@ fn what_is_given_is_bound(harness: &Harness) {
     planned(harness, &Step { memory, least_depth: 1, ..scene.step(&idle) });
 }
 
-/// Guidance of one prediction needs no second one; what a plan has and its reductions do not read is another matter.
+/// Guidance of one prediction needs no second one. A row that needs a tensor which the plan lacks, and a row that needs reductions
+/// over a tensor which the plan's reductions do not read, are refused with different errors.
 fn a_row_is_refused_for_its_own_reason(harness: &Harness) {
     let scene = Scene::new(harness);
     let rows = [ROW];
@@ -210,8 +211,8 @@ fn an_error_names_the_row_of_the_plan(harness: &Harness) {
     assert!(matches!(refused, Err(PlanError::Table(TableError::NotFinite { index: 3, .. }))), "{refused:?}");
 }
 
-/// Every variance of DDPM against a plan of every deviation: its rows run where they are written for, and those of a fixed
-/// variance beside logarithms too. The same rows are refused in a request and later.
+/// Rows of DDPM with every variance, in a plan of every deviation. They run in plans of their own deviation, and those of a fixed
+/// variance in plans of logarithms too. Other plans refuse them, as first rows and as later ones.
 fn rows_of_another_deviation_are_refused(harness: &Harness) {
     let scene = Scene::new(harness);
     let model = Model::named("sdxl").expect("a model");
@@ -242,7 +243,7 @@ fn rows_of_another_deviation_are_refused(harness: &Harness) {
                 assert!(stepped(harness, &scene, &plan) == own, "{} beside {expected:?}", entry.name);
             }
         }
-        // A row of one's own that states nothing takes the plan's.
+        // A row that states no deviation takes the plan's.
         let silent = StepRow { deviation: None, learned: [0.0, 0.5], ..rows[0] };
         let options = StepOptions { deviation: Deviation::Log, ..StepOptions::default() };
         let log = Step { options, noise: Noise::drawn(KEY), learned: Some(scene.other(3)), ..scene.step(&idle) };
@@ -254,7 +255,7 @@ fn rows_of_another_deviation_are_refused(harness: &Harness) {
     }
 }
 
-/// Rows of a sampler are clipped as it says in every plan that takes them, and refused by the others.
+/// Rows of a sampler are clipped as the sampler says in every plan that takes them, and other plans refuse them.
 fn a_clip_goes_with_its_rows(harness: &Harness) {
     let scene = Scene::new(harness);
     let model = Model::named("sdxl").expect("a model");
@@ -291,7 +292,7 @@ fn a_clip_goes_with_its_rows(harness: &Harness) {
     }
 }
 
-/// Rows in the middle of a plan of aligned slots, and those before and behind them.
+/// Rows that are written in the middle of a plan leave those before and after them as they were.
 fn rows_of_slots_leave_their_neighbours(harness: &Harness) {
     let scene = Scene::new(harness);
     let row = |x: usize| StepRow { x: 0.5 + x as f64, ..ROW };
@@ -348,7 +349,7 @@ fn a_start_has_the_seeds_of_its_samples(harness: &Harness) {
     }
 }
 
-/// What the example says of requests that cannot join: nothing runs, and the slot is as it was.
+/// How the example `continuous_batching` refuses requests that cannot join: nothing runs, and the slot is as it was.
 fn a_server_refuses_what_it_cannot_run(harness: &Harness) {
     let model = Model::named("sdxl").expect("a model");
     let request = |name: &str, options: SamplerOptions| {

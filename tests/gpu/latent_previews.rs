@@ -17,7 +17,7 @@ fn previews_of_every_storage(harness: &Harness) {
         let preview = format.preview.expect("a matrix");
         let (rows, columns) = (height * preview.edge(), width * preview.edge());
         for storage in Storage::ALL {
-            // The second of two samples, the first of which is a part of the buffer alone.
+            // The second of two samples; the first one only takes up space in the buffer.
             let given = floats(2 * elements, storage);
             let tensor = harness.gpu.upload("latent", &storage.encode(&given));
             let request = LatentPreview {
@@ -53,7 +53,7 @@ fn previews_of_every_storage(harness: &Harness) {
                 let each: Vec<u8> = bytes.zip(expected).map(|(a, &b)| a.abs_diff(b)).collect();
                 (each.iter().max().copied(), each.iter().filter(|&&d| d > 0).count())
             };
-            // A byte is cut off, so a sum in f32 may lie on the other side of a whole number: seldom, and by one.
+            // A byte is truncated, so a sum in f32 may fall on the other side of a whole number: rarely, and by one.
             let (most, count) = differ(&pixels, &expected);
             assert!(most <= Some(1) && count <= 2, "{storage}: {count} bytes differ, by up to {most:?}");
             assert!(pixels.iter().all(|pixel| pixel >> 24 == 255), "{storage}: opaque");

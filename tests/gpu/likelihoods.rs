@@ -1,4 +1,4 @@
-//! Terms of the variational bound on the GPU against guided-diffusion and against the mathematics as it is published.
+//! Terms of the variational bound on the GPU, against guided-diffusion and against the mathematics as published.
 
 use crate::harness::{Harness, TestRng};
 use crate::support::{Vectors, cases, id, recipe};
@@ -29,7 +29,7 @@ fn assert_near(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (found - expected).abs();
-        assert!(error <= tolerance * expected.abs().max(1.0), "{what} {i}: {expected}, found {found}");
+        assert!(error <= tolerance * expected.abs().max(1.0), "{what} {i}: expected {expected}, found {found}");
     }
 }
 
@@ -46,7 +46,7 @@ fn guided_diffusion(harness: &Harness) {
             let table = bound.table(LossInputs::CleanAndNoise).expect("rows");
             let [found, ..] = terms_of(harness, &table, clip, &data, None);
             assert_near(&format!("{name} {expected}"), &found, &file.f64(expected), TERM);
-            // The term of a hybrid loss, and that of one that is the bound alone.
+            // The term of a hybrid loss, and that of a loss that is the bound alone.
             let steps = schedule.len() as f64;
             for (factor, of) in [(steps / 1000.0, "rescaled_mse_vb"), (steps, "rescaled_kl_loss")] {
                 let [found, ..] = terms_of(harness, &table.map(|row| row.times(factor)), clip, &data, None);
@@ -68,7 +68,7 @@ fn guided_diffusion(harness: &Harness) {
     }
 }
 
-/// Divergences and likelihoods of single elements: a sample and a row each.
+/// Divergences and likelihoods of single elements, each a sample with a row of its own.
 fn primitives_of_guided_diffusion(harness: &Harness) {
     let file = Vectors::load("D_likelihood_primitives");
     let number = |name: &str| file.f64(name);
@@ -86,10 +86,10 @@ fn primitives_of_guided_diffusion(harness: &Harness) {
     let data = Data { timesteps: &timesteps, prediction: &mean2, learned: &logvar2, x0: &mean1, in1: &mean1 };
     let [found, ..] = terms_of(harness, &table, None, &data, None);
     for (i, (found, exact)) in found.iter().zip(number("normal_kl")).enumerate() {
-        // As the manifest says: what rounding the logarithms and the means comes to.
+        // The manifest's tolerance: the effect of rounding the logarithms and the means.
         let (r, d) = (logvar1[i] - logvar2[i], mean1[i] - mean2[i]);
         let bound = 4e-6 * (1.0 + r.abs() + r.exp() + d * d * (-logvar2[i]).exp());
-        assert!((found - exact).abs() <= bound, "kl {i}: {exact}, found {found}");
+        assert!((found - exact).abs() <= bound, "kl {i}: expected {exact}, found {found}");
     }
     let [x, means, scales] = ["x", "means", "log_scales"].map(number);
     let learned: Vec<f64> = scales.iter().map(|log| 2.0 * log).collect();
@@ -99,12 +99,12 @@ fn primitives_of_guided_diffusion(harness: &Harness) {
     let batch = Batch { timesteps: &timesteps, elements: 1, prediction: &means, learned: &learned, x0: &x, in1: &x };
     let magnitudes = VlbTerms::reference(&table, None, &batch, Reduction::Sum).samples;
     for (i, (found, exact)) in found.iter().zip(&number("discretized_gaussian_log_likelihood")).enumerate() {
-        // The vectors lose some of a small probability in f64, as the manifest says.
+        // The vectors themselves lose precision of small probabilities in f64, as the manifest says.
         let bound = Comparison::new(Storage::F32)
             .bound(Expected { value: -exact, magnitude: VlbTerms::ROUNDINGS * magnitudes[i].magnitude });
         let bound = bound + 8.0 * f64::EPSILON * (-exact).exp();
         assert!((found + exact).abs() <= bound, "log likelihood {i}: {exact}, found {found}, within {bound}");
-        // The manifest's own, where it has one.
+        // The manifest's own tolerance, where it has one.
         let allowed = 1e-3 + 8.0 * Storage::F32.unit_roundoff() * (-exact).exp();
         assert!((found + exact).abs() <= allowed || *exact < -15.0, "log likelihood {i}: {exact}, found {found}");
     }
@@ -113,7 +113,7 @@ fn primitives_of_guided_diffusion(harness: &Harness) {
 const VARIANCES: [ModelVariance; 4] =
     [ModelVariance::FixedSmall, ModelVariance::FixedLarge, ModelVariance::Learned, ModelVariance::LearnedRange];
 
-/// Against the mathematics as it is published, which forms both means: the noise given, and the noisy sample given.
+/// Compares with the mathematics as published, which forms both means. The GPU is given the noise, the mathematics the noisy sample.
 fn every_variance_and_prediction(harness: &Harness) {
     let schedules = [
         Schedule::linear(1000, 1e-4, 0.02).expect("a schedule"),
@@ -140,7 +140,7 @@ fn every_variance_and_prediction(harness: &Harness) {
                 .collect();
             for (variance, clip) in VARIANCES.into_iter().flat_map(|v| [(v, None), (v, Some(1.0))]) {
                 let learned: Vec<f64> = match variance {
-                    // A logarithm of the variance, near the truth's.
+                    // A logarithm of the variance, near that of the true posterior.
                     ModelVariance::Learned => {
                         let log = |i: usize| f64::from((small[timesteps[i / elements] as usize] + range[i]) as f32);
                         (0..x0.len()).map(log).collect()
@@ -172,7 +172,7 @@ fn every_variance_and_prediction(harness: &Harness) {
     }
 }
 
-/// What does not exist is an error that names the timestep, or a sample of NaN that is counted.
+/// A term that does not exist is an error that names the timestep, or a sample of NaN that is counted.
 fn zero_terminal_snr(harness: &Harness) {
     let schedule =
         Schedule::scaled_linear(1000, 0.00085, 0.012).and_then(|s| s.zero_terminal_snr()).expect("a schedule");

@@ -1,4 +1,4 @@
-//! Every recorded run of ComfyUI as a loop of one submit.
+//! Every recorded run of ComfyUI as a loop of one submit, except for the adaptive ones.
 
 use crate::harness::Harness;
 use crate::loop_scene::{Data, Scene, upload};
@@ -11,8 +11,8 @@ use tweedie::{Error, LoopMask, LoopTensors, Shape, Tensor};
 pub const TESTS: &[crate::Test] =
     &[("loop_records::every_recorded_run_in_one_submit", every_recorded_run_in_one_submit)];
 
-/// The tolerances are those of runs whose outputs alone are rounded to f32. Here the sample, the noise, what is remembered and the
-/// network's own arithmetic are f32 too, and each call rounds its sums: four times as many roundings of that size.
+/// The recorded tolerances are those of runs in which only the outputs are rounded to f32. Here the sample, the noise, what is
+/// remembered and the network's own arithmetic are f32 too, and each call rounds its sums: four times as many roundings of that size.
 const STORED: f64 = 4.0;
 
 /// A recorded run.
@@ -52,7 +52,7 @@ impl Recorded {
 }
 
 /// Every sampler, mask, window and scale of the recordings, from recorded noise and the network: start, calls and end in one submit.
-/// Runs with a seed besides from the seed alone.
+/// Runs with a seed and noise between their steps are repeated from the seed alone.
 fn every_recorded_run_in_one_submit(harness: &Harness) {
     let (file, mut count, mut seeds) = (Vectors::load("K"), 0, 0);
     for it in recorded_runs() {
@@ -97,7 +97,7 @@ fn every_recorded_run_in_one_submit(harness: &Harness) {
     assert_eq!((count, seeds), (160, 5));
 }
 
-/// The same with `[cond | uncond]` in one buffer, and an input that holds the sample twice.
+/// Returns the result of the same run with `[cond | uncond]` in one buffer, and an input that holds the sample twice.
 fn in_one_batch(scene: &Scene<'_>, inputs: &RunInputs<'_>, latent_image: Option<Tensor<'_>>) -> Vec<f64> {
     let [x, input, outputs] = [&scene.x, &scene.input, &scene.outputs].map(Tensor::f32);
     let tensors = LoopTensors { latent_image, ..LoopTensors::in_one_batch(scene.shape, x, input, outputs) };
@@ -107,7 +107,7 @@ fn in_one_batch(scene: &Scene<'_>, inputs: &RunInputs<'_>, latent_image: Option<
     let record = |encoder: &mut wgpu::CommandEncoder| {
         recorded.record(encoder, |encoder, call| -> Result<(), Error> {
             networks.iter().for_each(|network| network.record(encoder, call.index));
-            // They bind their outputs apart; a network of one batch writes them beside each other.
+            // These networks bind their outputs at separate offsets; a network of one batch writes one right after the other.
             encoder.copy_buffer_to_buffer(&scene.outputs, scene.apart(), &apart, 0, bytes);
             encoder.copy_buffer_to_buffer(&apart, 0, &scene.outputs, bytes, bytes);
             Ok(())

@@ -1,4 +1,4 @@
-//! What cannot be recorded as a loop, and what is said of it.
+//! Runs that cannot be recorded as a loop, and the errors that say so.
 
 use crate::harness::Harness;
 use crate::loop_scene::{SMALL, Scene, small_data, small_run};
@@ -18,7 +18,7 @@ fn what_cannot_be_recorded_is_refused(harness: &Harness) {
     let refused = |run: Run, change: &dyn Fn(LoopTensors<'_>) -> LoopTensors<'_>, noise: LoopNoise<'_>| {
         let planned = run.plan().expect("a plan");
         let scene = Scene::new(harness, &planned, SMALL, &data);
-        // The noise does not outlive this function, so it is drawn in kernels where it is given.
+        // A loop must not borrow the caller's noise here, so any noise but none becomes one that is drawn in kernels.
         let noise = match noise {
             LoopNoise::None => LoopNoise::None,
             _ => LoopNoise::Drawn(NoiseKey::seed(1)),

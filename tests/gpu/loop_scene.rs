@@ -1,4 +1,4 @@
-//! A run on buffers of its own, with a network whose data is normal.
+//! A run on buffers of its own, with a network for normally distributed data.
 
 use crate::gaussian::{Gaussian, Output};
 use crate::harness::Harness;
@@ -6,7 +6,7 @@ use crate::support::loops::gaussian_output;
 use tweedie::math::run::{Node, Run, RunError, RunGrid, RunInputs, RunLoop, RunModel};
 use tweedie::{Error, Loop, LoopCall, LoopNoise, LoopTensors, Shape, Storage, Tensor};
 
-/// The network and the data of a run.
+/// The mean and the deviation of each element of the data, for both predictions of the network.
 pub struct Data {
     pub conditional: [Vec<f64>; 2],
     pub unconditional: [Vec<f64>; 2],
@@ -31,7 +31,7 @@ impl<'a> Scene<'a> {
         Self { harness, run, shape, data, x, input, outputs }
     }
 
-    /// The byte of the second prediction where both are asked for apart.
+    /// The byte offset of the second prediction where the two lie apart.
     pub fn apart(&self) -> u64 {
         (4 * self.shape.total()).next_multiple_of(256)
     }

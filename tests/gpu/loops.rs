@@ -1,4 +1,5 @@
-//! Recorded loops: noise in every form, guiders and masks, what a loop tells, how it stops and goes on, and that nothing waits.
+//! Recorded loops: noise in every form, guiders and masks, what a loop tells the network, how it stops and goes on, and that
+//! recording waits for nothing.
 
 use crate::harness::{Harness, harness_with_limits};
 use crate::loop_scene::{SMALL, Scene, small_data, small_inputs, small_run, upload};
@@ -30,7 +31,7 @@ pub const TESTS: &[crate::Test] = &[
     ("loops::a_sampler_is_the_loop_of_its_plans", a_sampler_is_the_loop_of_its_plans),
 ];
 
-/// Work that is submitted is done when somebody polls or submits, and not before: recording does neither.
+/// Submitted work is reported as done only when somebody polls or submits, and recording does neither.
 fn nothing_waits_inside_a_loop(harness: &Harness) {
     // A device of its own, on which no other test submits or polls.
     let harness = &harness_with_limits(harness, harness.gpu.device.limits());
@@ -73,19 +74,19 @@ fn nothing_waits_inside_a_loop(harness: &Harness) {
         assert_eq!(number(&after), number(&before) + 1, "{sampler}: something was submitted while it was recorded");
         gpu.queue.submit([commands]);
         gpu.wait().expect("device");
-        assert_eq!(events(), [true; 2], "the events would have been seen");
+        assert_eq!(events(), [true; 2], "the events must be seen after a poll");
         assert!(scene.read(&scene.x).iter().all(|x| x.is_finite()), "{sampler}");
     }
 }
 
-/// The number of a submission, which its text shows.
+/// Returns the number of a submission, from its `Debug` text.
 fn number(index: &wgpu::SubmissionIndex) -> u64 {
     let text = format!("{index:?}");
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap_or_else(|_| panic!("a submission without a number: {text}"))
 }
 
-/// Noise that kernels draw is the same as its numbers from the host, and as tensors that the application fills.
+/// Noise that kernels draw, the same numbers from the host, and the same in tensors that the application fills, give the same run.
 fn noise_of_every_form_is_the_same_run(harness: &Harness) {
     let key = NoiseKey::seed(5).stream(7);
     let draws = |stream: u32| key.stream(stream).reference(2, 20);
@@ -119,7 +120,7 @@ fn noise_of_every_form_is_the_same_run(harness: &Harness) {
         let tensors = LoopTensors { latent_image: Some(Tensor::f32(&latent)), mask, ..scene.tensors() };
         let host = scene.run(&scene.recorded(&tensors, planned.noise(&inputs).expect("noise")));
         let exact = scene.on_host(&inputs);
-        // Samples are up to 20 and noise is drawn to 2e-6, which the network mostly makes up for.
+        // Samples are up to 20 and noise is drawn to 2e-6, and the network corrects most of that.
         let near = |found: &[f64]| deviation(found, &exact) < 2e-5;
         assert!(near(&host), "{name} from the host: {:.1e}", deviation(&host, &exact));
         let drawn = scene.run(&scene.recorded(&tensors, key));
@@ -240,7 +241,8 @@ fn a_network_may_stop_the_loop(harness: &Harness) {
     assert!(recorded.after_call(&mut encoder, 6).is_err());
 }
 
-/// A rounding of f32 in a sample of 40 is 2.4e-6, and a guidance of 7.5 makes it 7.5 times as large; a few calls of it remain.
+/// A rounding of f32 in a sample of 40 is 2.4e-6, and a guidance of 7.5 makes it 7.5 times as large. The roundings of a few calls
+/// remain.
 const GUIDED: f64 = 5e-5;
 
 /// Guiders by name, and a mask in a tensor, against the same on the host.
@@ -251,16 +253,16 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
     const GUIDERS: [(&str, &[(&str, f64)]); 11] = [
         ("apg", &[("guidance_scale", 7.5), ("adaptive_projected_guidance_momentum", -0.5)]),
         ("cfg-zero-star", &[("guidance_scale", 4.0)]),
-        // Its mixture is that of v, so it is made a clean sample again.
+        // It mixes v, so its mixture is converted back to a clean sample.
         ("cfg", &[("guidance_scale", 7.5), ("guidance_rescale", 0.7)]),
-        // These look at positions, at channels or at the whole batch.
+        // These depend on positions, on channels or on the whole batch.
         ("cfg-norm", &[("norm_axis", -1.0), ("strength", 0.9)]),
         ("cfg-norm", &[("norm_axis", 1.0)]),
         ("cfg-norm-clamped", &[("guidance_scale", 3.0)]),
         ("mahiro", &[("guidance_scale", 3.0), ("stop", 0.6)]),
         ("mahiro-batch", &[("guidance_scale", 3.0)]),
         ("apg-comfyui", &[("guidance_scale", 4.0), ("adaptive_projected_guidance_rescale", 1.0)]),
-        // These look at levels of pictures, which are filled up.
+        // These depend on levels of pictures, which are filled up.
         ("fdg", &[("w_high", 7.5), ("parallel_weights", 0.5), ("start", 0.2)]),
         ("fdg", &[("w_high", 4.0), ("guidance_rescale", 0.7), ("stop", 0.6)]),
     ];
@@ -290,13 +292,13 @@ fn guiders_and_masks_in_tensors(harness: &Harness) {
             let off = deviation(&found, &exact);
             println!("{name}, masked {is_masked}: off by {off:.1e}");
             assert!(off < GUIDED, "{name}, masked {is_masked}: off by {off:.1e}");
-            // The last step goes to the clean sample, which is the preview but for a mask.
+            // The last step goes to the clean sample, which is the preview unless there is a mask.
             assert!(is_masked || deviation(&scene.read(&preview), &found) < 1e-6, "{name}: the preview");
         }
     }
 }
 
-/// Two loops around one network, on schedules, models and samplers of their own, are the loops apart.
+/// Two loops around one network, each with its own schedule, model and sampler, give what each gives by itself.
 fn two_schedules_at_once(harness: &Harness) {
     let data = small_data();
     let of_flow = Run { model: Some(RunModel::named("flow3").expect("a model")), ..small_run("dpmpp_2m") };
@@ -331,7 +333,7 @@ fn two_schedules_at_once(harness: &Harness) {
     assert_eq!(refused, "expected 6 calls in each of the loops that are recorded together, found 7");
 }
 
-/// A mask in a tensor of any storage, with gaps, whose thresholds kernels compare, and the same numbers from the host.
+/// A mask in a tensor of any storage, with gaps, gives the bits of the same mask from the host. Kernels compare its thresholds.
 fn differential_masks_are_those_of_the_host(harness: &Harness) {
     let data = small_data();
     // Numbers that every storage holds.
@@ -361,7 +363,7 @@ fn differential_masks_are_those_of_the_host(harness: &Harness) {
     assert!(deviation(&results[0], &results[1]) > 1e-3, "the strength is seen");
 }
 
-/// The second part of a run: from a sample with leftover noise, whose known region has none (ComfyUI).
+/// The second part of a run, from a sample with leftover noise: no noise is added to its known region (as in ComfyUI).
 fn a_run_that_adds_no_noise_keeps_its_region_clean(harness: &Harness) {
     let (data, mask) = (small_data(), [1.0, 0.0, 0.25, 1.0].repeat(10));
     let image = NoiseKey::seed(8).reference(2, 20);
@@ -380,7 +382,7 @@ fn a_run_that_adds_no_noise_keeps_its_region_clean(harness: &Harness) {
         };
         let name = format!("{noise:?}").chars().take(5).collect::<String>();
         let off = deviation(&scene.run(&scene.recorded(&tensors, noise)), &exact);
-        // Samples are up to 3: a dozen roundings of them.
+        // A dozen roundings of samples of up to 3.
         assert!(off < 3e-6, "{name}: off by {off:.1e}");
     }
 }
@@ -396,7 +398,8 @@ fn a_run_of_nothing_is_its_latent_image(harness: &Harness) {
     }
 }
 
-/// The usual run of a model with guidance and a known region, from noise and from a picture: the bits of its plans by hand.
+/// The usual run of a model with guidance and a known region, from noise and from a picture: the loop gives the bits that its plans
+/// give when they are recorded by hand.
 fn a_sampler_is_the_loop_of_its_plans(harness: &Harness) {
     let options = SamplerOptions { strength: Some(0.5), ..SamplerOptions::steps(8) };
     let build = |name: &str, model: &str, options: &SamplerOptions| {

@@ -23,8 +23,8 @@ pub const TESTS: &[crate::Test] = &[
     ("losses::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
-/// A loss of f32: three roundings an element and one for each doubling of their number, of which most cancel; the vectors of
-/// torch are held to it too. Relative to what was added.
+/// The tolerance of a loss in f32, relative to the magnitudes that were added: three roundings for each element and one for each
+/// doubling of their number, most of which cancel. Losses are held to it against the vectors of torch too.
 const SUM: f64 = 1e-6;
 
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ fn random_table(rng: &mut TestRng) -> Table<LossRow> {
 
 const KEY: NoiseKey = NoiseKey { seed: 77, stream: 2, first_sample: 0xffff_fffe };
 
-/// What a GPU made of a case.
+/// The results of a case on the GPU.
 pub struct Ran {
     pub losses: Vec<f32>,
     mean: Option<f32>,
@@ -116,7 +116,7 @@ fn check_with(
     let ids: Vec<[u32; 4]> = (0..shape.batch).map(|i| [rng.word(), i, 9 + i, i & 1]).collect();
     let seeds = harness.gpu.upload("seeds", bytemuck::cast_slice(&ids));
     let [results, apart] = [8, 4].map(|more| harness.gpu.buffer("results", 4 * u64::from(shape.batch) + more));
-    // A mean lies in the same buffer as what it is of, or in one of its own.
+    // A mean lies in the same buffer as its losses, or in one of its own.
     let means = if shape.batch.is_multiple_of(2) { &apart } else { &results };
     let tampered = tamper(table.clone());
     let loss = Loss {
@@ -231,7 +231,7 @@ fn noise_drawn_again(harness: &Harness) {
     }
 }
 
-/// A network that predicts x0, v at zero terminal SNR, and a timestep without a loss: the noise is the sample's all the same.
+/// A row that does not read the noise, a row that does, and a timestep without a row: the noise of the sample is kept all the same.
 fn noise_is_kept_where_it_is_not_looked_at(harness: &Harness) {
     let row = LossRow { prediction: 1.0, inputs: [-1.0, 0.0], weight: 1.0 };
     let table = Table::with_undefined([Some(row), Some(LossRow { inputs: [-0.6, 0.8], ..row }), None]);
@@ -314,7 +314,7 @@ fn named(name: &str) -> Option<Penalty> {
     }
 }
 
-/// As the vectors say: relative to the largest gradient.
+/// The vectors' tolerance of a gradient, relative to the largest one.
 const GRADIENT: f64 = 4e-7;
 
 fn torch_to_one_part_in_a_million(harness: &Harness) {
@@ -329,13 +329,13 @@ fn torch_to_one_part_in_a_million(harness: &Harness) {
         for (tensor, penalty) in names.filter_map(|name| Some((name, named(name)?))) {
             let (losses, gradient) = plain(harness, penalty, batch, &prediction, &target);
             for (found, exact) in losses.iter().zip(file.f64(tensor)) {
-                assert!((f64::from(*found) - exact).abs() <= SUM * exact, "{name} {tensor}: {exact}, found {found}");
+                assert!((f64::from(*found) - exact).abs() <= SUM * exact, "{name} {tensor}: expected {exact}, found {found}");
             }
             let exact = file.f64(&format!("grad_{tensor}"));
             let largest = exact.iter().fold(0f64, |most, x| most.max(x.abs()));
             for (found, exact) in gradient.iter().zip(exact) {
                 let error = (f64::from(*found) - exact).abs();
-                assert!(error <= GRADIENT * largest, "{name} grad_{tensor}: {exact}, found {found}");
+                assert!(error <= GRADIENT * largest, "{name} grad_{tensor}: expected {exact}, found {found}");
             }
             seen += 1;
         }
@@ -343,7 +343,7 @@ fn torch_to_one_part_in_a_million(harness: &Harness) {
     }
 }
 
-/// The inputs are a rule: `((mul*i + add) mod 2^32 >> 8) * 2^-23 - 1`.
+/// Losses of three samples of a million elements, whose inputs follow a rule: `((mul*i + add) mod 2^32 >> 8) * 2^-23 - 1`.
 fn three_million_elements(harness: &Harness) {
     let name = "D_losses_big_3x1000003";
     let case = cases("D").into_iter().find(|case| id(case) == name).expect("the case");
@@ -359,7 +359,7 @@ fn three_million_elements(harness: &Harness) {
         let (losses, _) = plain(harness, named(tensor).expect("a penalty"), 3, &prediction, &target);
         for (found, exact) in losses.iter().zip(file.f64(tensor)) {
             let error = (f64::from(*found) / exact - 1.0).abs();
-            assert!(error <= SUM, "{tensor}: {exact}, found {found}");
+            assert!(error <= SUM, "{tensor}: expected {exact}, found {found}");
             worst = worst.max(error);
         }
     }
@@ -413,12 +413,12 @@ fn holes_and_numbers_that_are_none(harness: &Harness) {
                 "{storage}, {elements}"
             );
             let status = harness.read(plan.status().expect("a count"));
-            assert_eq!(bytemuck::cast_slice::<u8, u32>(&status)[0], 2, "a hole and a timestep that is none");
+            assert_eq!(bytemuck::cast_slice::<u8, u32>(&status)[0], 2, "a hole and a timestep out of range");
         }
     }
 }
 
-/// The comparison sees every number of every row that is used.
+/// The comparison notices each wrong number of a row.
 fn a_wrong_coefficient_fails(harness: &Harness) {
     type Break = (&'static str, fn(&mut LossRow));
     let breaks: [Break; 4] = [
@@ -480,7 +480,7 @@ fn errors_name_what_was_found(harness: &Harness) {
     assert!(matches!(fails(Loss { table: &far, ..good }), PlanError::Table(_)));
     let mean = harness.gpu.buffer("mean", 4);
     let apart = Loss { mean: Some((&mean, 0)), ..good };
-    // The tensors and samples at once, and their mean: in two dispatches where it is written beside what is read.
+    // One dispatch for the tensors and the samples' losses. The mean takes two more in the buffer of the losses, and one in another.
     for (loss, dispatches) in [(good, 3), (apart, 2), (Loss { mean: None, ..good }, 1)] {
         let plan = loss.plan(&harness.context).expect("plan");
         assert_eq!(plan.dispatches(), dispatches);

@@ -60,8 +60,8 @@ fn plain_shapes_and_storages(harness: &Harness) {
     }
 }
 
-/// Samples without gaps are walked as one run of lanes, which two samples share wherever their size is not a multiple of 4:
-/// with and without 64-bit integers, with which lanes may be loaded otherwise.
+/// Samples without gaps are walked as one run of lanes, and two samples share a lane wherever their size is not a multiple of 4.
+/// With 64-bit integers, lanes may be loaded in another way.
 fn gapless_samples_of_every_small_size(harness: &Harness) {
     let without = harness_without_features(harness);
     for elements in 1..=13 {
@@ -109,7 +109,7 @@ fn any_layout(harness: &Harness) {
         };
         match check(harness, &case, u64::from(seed)) {
             Ok(comparison) => prop_assert!(comparison.passes(), "{comparison}: {case:?}"),
-            // Two outputs in place that own different halves of words: refused, and tested by itself below.
+            // Two outputs in place that own different halves of words are refused, which has a test of its own below.
             Err(PlanError::Halves { .. }) => prop_assume!(false),
             Err(error) => prop_assert!(false, "{error}: {case:?}"),
         }
@@ -118,7 +118,7 @@ fn any_layout(harness: &Harness) {
     result.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The comparison is worth something only if it sees every coefficient of every row that is used.
+/// The comparison is worth something only if it notices each wrong coefficient.
 fn a_wrong_coefficient_fails(harness: &Harness) {
     for storage in Storage::ALL {
         for (drawn, elements) in [(false, 64), (false, 63), (true, 64), (true, 63)] {
@@ -139,7 +139,7 @@ fn a_wrong_coefficient_fails(harness: &Harness) {
     }
 }
 
-/// 1024 rows fill the smallest uniform binding, 4096 the default one; what is longer goes to a storage buffer.
+/// 1024 rows fill the smallest uniform binding, 4096 the default one; longer tables go to a storage buffer.
 fn long_tables(harness: &Harness) {
     for rows in [1024, 1025, 4096, 4097, 10_000] {
         for per_sample in [true, false] {
@@ -148,7 +148,7 @@ fn long_tables(harness: &Harness) {
     }
 }
 
-/// More samples than a dimension of a dispatch has workgroups.
+/// More samples than a dimension of a dispatch may have workgroups.
 fn a_million_samples(harness: &Harness) {
     let case = Case::plain(Shape::new(1 << 20, 2), Storage::F32);
     assert_passes(harness, &Case { out1: None, ..case }, 2);
@@ -174,7 +174,7 @@ fn windows_of_a_small_binding_limit(harness: &Harness) {
     assert_passes(&small, &case, 4);
 }
 
-/// 160 MiB a tensor, most of it gaps, where devices by default bind 128.
+/// A tensor of 160 MiB, most of it gaps, on a device that binds the default 128 MiB.
 fn buffers_beyond_one_binding(harness: &Harness) {
     let default = harness_with_binding_limit(harness, wgpu::Limits::default().max_storage_buffer_binding_size);
     for elements in [1024, 1023] {
@@ -185,7 +185,7 @@ fn buffers_beyond_one_binding(harness: &Harness) {
     }
 }
 
-/// Samples of a workgroup each, more of them than a dimension has workgroups: the third dimension goes on.
+/// More samples of one workgroup each than a dimension may have workgroups: the third dimension is used too.
 fn more_workgroups_than_a_dimension(harness: &Harness) {
     let (rows, elements) = (4, 516);
     let table = Table::new((0..rows).map(|row| [[f64::from(row), 1.0], [0.0, 0.0]]));

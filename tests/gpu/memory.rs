@@ -1,4 +1,4 @@
-//! The memory of a loop: its storage beside that of the samples, and its size.
+//! The memory of a loop: its storage, which may differ from that of the samples, and its size.
 
 use crate::edges::random;
 use crate::harness::Harness;
@@ -10,7 +10,7 @@ pub const TESTS: &[crate::Test] = &[
     ("memory::a_sample_of_too_many_elements", a_sample_of_too_many_elements),
 ];
 
-/// Samples of an odd size, or a plan of fewer samples, are walked otherwise: memory of f32 serves all of them.
+/// Samples of an odd size, and plans of fewer samples, are walked differently. Memory of f32 fits all of them.
 fn memory_may_always_be_f32(harness: &Harness) {
     let rows = [StepRow::IDENTITY, StepRow::IDENTITY.looking_back(&[-0.5])];
     let run = |shape: Shape, storage: Storage, memory: Storage| {
@@ -50,7 +50,7 @@ fn a_sample_of_too_many_elements(harness: &Harness) {
     let deep =
         Step { least_depth: 2, memory: Some(tensor), ..Step::in_place(&rows, Shape::new(1, 1 << 31), tensor, tensor) };
     assert_eq!(error(deep), PlanError::SampleSize { tensor: "memory", most, found: 1 << 32 });
-    // A stride of the caller's does not make kernels count further.
+    // A stride that the caller gives does not make kernels count further.
     let strided = Step { prediction: tensor.stride(0), ..sliced };
     assert_eq!(error(strided), PlanError::SampleSize { tensor: "prediction", most, found: 1 << 32 });
 }

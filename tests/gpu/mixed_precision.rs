@@ -1,4 +1,4 @@
-//! 16-bit training: the gradient of a mean drowns in f16, and a scale brings it up.
+//! 16-bit training: much of the gradient of a mean loss underflows in f16, which a scale prevents.
 
 use crate::harness::Harness;
 use tweedie::gpu::{Drawn, GradientScale, Reduction};
@@ -13,10 +13,10 @@ pub const TESTS: &[crate::Test] = &[("mixed_precision::a_mean_drowns_without_a_s
 
 /// The scale at which mixed-precision trainers usually begin.
 const SCALE: f64 = 65_536.0;
-/// Half the distance of neighbours in f16, relative: rounding of a normal number.
+/// Half the relative distance between neighbours in f16: the largest rounding of a normal number.
 const HALF_ULP: f64 = 1.0 / 2048.0;
 
-/// The gradient of v with min-SNR of a batch of pictures, in this storage; and in f32.
+/// The gradient of a v loss with min-SNR weights for a batch of pictures, in this storage and in f32.
 fn gradients(harness: &Harness, shape: Shape, storage: Storage, scale: GradientScale<'_>) -> [Vec<f32>; 2] {
     let (gpu, context) = (&harness.gpu, &harness.context);
     let [x0, x_t, prediction] = ["x0", "x_t", "p"].map(|label| gpu.buffer(label, shape.total() * 4));
@@ -57,7 +57,7 @@ fn gradients(harness: &Harness, shape: Shape, storage: Storage, scale: GradientS
     })
 }
 
-/// The part of a gradient that is stored as 0, and the median of its relative errors.
+/// The fraction of a gradient that is stored as 0, and the median of its relative errors.
 fn lost([stored, exact]: &[Vec<f32>; 2]) -> [f64; 2] {
     let pairs = || stored.iter().zip(exact).filter(|(_, exact)| **exact != 0.0);
     let zeros = pairs().filter(|(stored, _)| **stored == 0.0).count();

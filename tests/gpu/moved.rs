@@ -1,4 +1,4 @@
-//! Plans that move to other tensors: the same bits, no pipeline more, and what is refused.
+//! Plans that move to other tensors: they give the same bits, compile no further pipeline, and refuse what does not fit.
 
 use crate::harness::Harness;
 use tweedie::gpu::{
@@ -18,11 +18,11 @@ pub const TESTS: &[crate::Test] = &[
 
 const SHAPE: Shape = Shape::new(5, 72);
 const KEY: NoiseKey = NoiseKey { seed: 11, stream: 2, first_sample: 3 };
-/// No device asks for a larger alignment of bindings, so offsets that differ by it always may.
+/// No device asks for a larger alignment of bindings, so offsets may always differ by this many bytes.
 const FURTHER: u64 = 256;
 const ROWS: [Matrix; 3] = [[[0.5, 0.25], [1.0, -1.0]], [[0.1, 2.0], [-0.5, 1.5]], [[-1.0, 0.75], [0.3, 0.2]]];
 
-/// A buffer of numbers, of which the first lies at this byte.
+/// A buffer of numbers, the first of which is at this byte.
 fn numbers(harness: &Harness, seed: u64, offset: u64) -> wgpu::Buffer {
     let mut bytes = vec![0; offset as usize];
     let normals = tweedie::NoiseKey::normals(seed, 0, 0, SHAPE.total() as usize);
@@ -35,7 +35,7 @@ fn from(harness: &Harness, buffer: &wgpu::Buffer, offset: u64) -> Vec<u8> {
     harness.read(buffer)[offset as usize..].to_vec()
 }
 
-/// The tensors of a plan, at an offset of their buffers.
+/// The tensors of a plan, all at the same offset in their buffers.
 struct Scene {
     offset: u64,
     x: wgpu::Buffer,
@@ -75,7 +75,7 @@ fn scenes(harness: &Harness) -> [Scene; 2] {
 }
 
 fn a_map_in_place(harness: &Harness) {
-    // A context of its own: other tests compile in that of all.
+    // A context of its own, since other tests compile in the shared one.
     let context = &Context::new(&harness.gpu.device);
     let table = Table::new(ROWS);
     let map = |scene: &Scene| -> Plan {
@@ -108,14 +108,14 @@ fn a_map_in_place(harness: &Harness) {
     assert!(here.all(harness) == there.all(harness));
     let untouched = Scene::new(harness, 40, 0);
     assert!(here.all(harness) != untouched.all(harness), "the plan must change something");
-    // What has moved may move on, and by halves.
+    // A moved plan may move again, with some of its tensors.
     let back = moved.moved(context, &[("out1", Tensor::f32(&untouched.y))]).expect("a moved plan");
     harness.run(&back, Recording::per_sample().step(1));
-    assert!(harness.read(&untouched.y) != here.all(harness)[1], "x of the second scene has moved on");
+    assert!(harness.read(&untouched.y) != here.all(harness)[1], "x of the second scene has changed since");
 }
 
 fn a_loss_and_its_results(harness: &Harness) {
-    // A context of its own: other tests compile in that of all.
+    // A context of its own, since other tests compile in the shared one.
     let context = &Context::new(&harness.gpu.device);
     let row = |w: f64| LossRow { prediction: 1.0, inputs: [-0.5, 0.25], weight: w };
     let table = Table::new([row(1.0), row(2.0), row(0.5)]);
@@ -243,5 +243,5 @@ fn tensors_that_lie_otherwise_are_refused(harness: &Harness) {
         "in0: a moved plan expects the same place as before (in the buffer of out0), found another buffer than that of out0"
     );
     assert!(plan.moved(&harness.context, &[("in0", there), ("out0", there)]).is_ok());
-    assert!(plan.moved(&harness.context, &[]).is_ok(), "nothing need move");
+    assert!(plan.moved(&harness.context, &[]).is_ok(), "a plan may be moved with no tensor at all");
 }

@@ -20,12 +20,12 @@ const SHAPE: Shape = Shape::new(5, 72);
 const KEY: NoiseKey = NoiseKey { seed: 11, stream: 2, first_sample: 3 };
 /// No device asks for a larger alignment of bindings.
 const FURTHER: u64 = 256;
-/// Words of a buffer, which no role needs more of: memory of two clean samples is 720.
+/// The words of each buffer, enough for every role: the memory of two clean samples takes 720.
 const WORDS: usize = 1024;
-/// A NaN, and as a timestep beyond every table.
+/// A NaN as f32, and as a timestep one that no table has.
 const POISON: u32 = 0x7fc0_0000;
 
-/// Roles that plans write.
+/// Roles that are always outputs: each must have changed.
 const OUTPUTS: [&str; 11] =
     ["out0", "out1", "keep", "next", "input", "memory", "gradient", "learned_gradient", "losses", "terms", "mean"];
 
@@ -35,7 +35,7 @@ struct Scene {
     buffers: Vec<(&'static str, wgpu::Buffer)>,
 }
 
-/// The words in which a role begins.
+/// The initial words of a role.
 fn content(role: &str, seed: u64) -> Vec<u32> {
     match role {
         "timesteps" | "calls" => vec![2, 0, 1, 1, 2],
@@ -93,7 +93,7 @@ impl Scene {
 /// A plan on the tensors of a scene.
 type Request = fn(&Context, &Scene) -> Result<Plan, PlanError>;
 
-/// Moves all roles of a plan, which are these.
+/// Checks that these are the roles of a plan, moves them all, and compares what the moved plan writes with a plan made there.
 fn assert_moves(harness: &Harness, roles: &[&'static str], request: Request, recordings: &[Recording]) {
     let context = &harness.context;
     let [here, there, own] = [0, FURTHER, FURTHER].map(|offset| Scene::new(harness, offset, roles));
@@ -106,7 +106,7 @@ fn assert_moves(harness: &Harness, roles: &[&'static str], request: Request, rec
     assert_eq!(found, expected);
     let tensors: Vec<_> = plan.roles().map(|role| (role, there.tensor(role))).collect();
     let moved = plan.moved(context, &tensors).expect("a moved plan");
-    // What is still read here would show.
+    // Poison would show in the results if anything were still read here.
     here.poison(harness);
     let poisoned = here.all(harness);
     let made = request(context, &own).expect("a plan");
@@ -118,7 +118,7 @@ fn assert_moves(harness: &Harness, roles: &[&'static str], request: Request, rec
         assert!(found[i] == expected[i], "{role} of {roles:?}");
         assert!(!OUTPUTS.contains(role) || expected[i] != before[i], "{roles:?}: the plan must write {role}");
     }
-    assert!(here.all(harness) == poisoned, "{roles:?}: something stayed");
+    assert!(here.all(harness) == poisoned, "{roles:?}: the moved plan still writes to the first scene");
 }
 
 const MATRICES: [Matrix; 3] = [[[0.5, 0.25], [1.0, -1.0]], [[0.1, 2.0], [-0.5, 1.5]], [[-1.0, 0.75], [0.3, 0.2]]];
