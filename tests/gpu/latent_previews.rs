@@ -42,7 +42,7 @@ fn previews_of_every_storage(harness: &Harness) {
                 shown.record(pass);
             });
             let words: Vec<u32> = bytemuck::pod_collect_to_vec(&harness.read(&out));
-            assert_eq!((words[0], words[1 + columns]), (0, 0), "what lies around");
+            assert_eq!((words[0], words[1 + columns]), (0, 0), "the words around the preview");
             let rows_of = words[1..].chunks(pitch as usize);
             let pixels: Vec<u32> = rows_of.flat_map(|row| row[..columns].to_vec()).collect();
             assert_eq!(texels(harness, &texture, columns as u32, rows as u32), pixels, "{storage}");

@@ -85,7 +85,7 @@ pub struct Ran {
     gradient: Option<Vec<f32>>,
 }
 
-/// Runs a case with one table, and compares with the twin of another.
+/// Runs a case with a tampered table, and compares with the twin of the right one. Returns whether they agree, and the results.
 fn check_with(
     harness: &Harness,
     case: &Case,
@@ -329,7 +329,10 @@ fn torch_to_one_part_in_a_million(harness: &Harness) {
         for (tensor, penalty) in names.filter_map(|name| Some((name, named(name)?))) {
             let (losses, gradient) = plain(harness, penalty, batch, &prediction, &target);
             for (found, exact) in losses.iter().zip(file.f64(tensor)) {
-                assert!((f64::from(*found) - exact).abs() <= SUM * exact, "{name} {tensor}: expected {exact}, found {found}");
+                assert!(
+                    (f64::from(*found) - exact).abs() <= SUM * exact,
+                    "{name} {tensor}: expected {exact}, found {found}"
+                );
             }
             let exact = file.f64(&format!("grad_{tensor}"));
             let largest = exact.iter().fold(0f64, |most, x| most.max(x.abs()));

@@ -1,4 +1,4 @@
-//! A seed for each sample of a training step and of a likelihood, and the limits of both.
+//! A seed for each sample of a training step and of a likelihood, and what both refuse.
 
 use crate::harness::{Harness, TestRng};
 use std::ops::Range;
@@ -16,8 +16,8 @@ pub const TESTS: &[crate::Test] = &[
 ];
 
 const KEY: NoiseKey = NoiseKey { seed: 9, stream: 5, first_sample: 3 };
-/// The elements of a sample and the seed and index of each sample.
 const ELEMENTS: u32 = 10;
+/// The seed and the index of each sample.
 const SEEDS: [(u64, u64); 3] = [(11, 7), (1 << 40, 0), (11, 1 << 33)];
 const TIMESTEPS: usize = 12;
 
@@ -27,13 +27,13 @@ fn seeds(harness: &Harness, seeds: &[(u64, u64)]) -> wgpu::Buffer {
     harness.gpu.upload("seeds", bytemuck::cast_slice(&words))
 }
 
-/// The key of a sample that is alone.
+/// The noise of one sample by itself, from its own key.
 fn alone(sample: usize) -> Drawn<'static> {
     let (seed, first_sample) = SEEDS[sample];
     Drawn::new(NoiseKey { seed, first_sample, ..KEY })
 }
 
-/// Some of the samples of a batch.
+/// Uploads these samples of a batch.
 fn samples(harness: &Harness, seed: u64, range: &Range<usize>) -> wgpu::Buffer {
     let mut rng = TestRng(seed);
     let all: Vec<f32> = (0..SEEDS.len() * ELEMENTS as usize).map(|_| rng.float()).collect();
@@ -45,7 +45,7 @@ fn words(harness: &Harness, buffer: &wgpu::Buffer) -> Vec<u32> {
     bytemuck::pod_collect_to_vec(&harness.read(buffer))
 }
 
-/// The timesteps, noisy samples and losses of the second step of some samples, perhaps with other seeds after all.
+/// The timesteps, noisy samples and losses of the second step of some samples. `moved` replaces the seeds of the plan, if given.
 fn trained(
     harness: &Harness,
     range: Range<usize>,
@@ -95,7 +95,7 @@ fn samples_of_a_training_have_their_seeds(harness: &Harness) {
         let of_batch = change(Drawn::new(KEY).steps(2));
         let found = trained(harness, 0..3, of_batch.seeded(&own), None, None).expect("a step");
         let moved = trained(harness, 0..3, of_batch.seeded(&other), None, Some(&own)).expect("a step");
-        assert_eq!(found, moved, "other seeds by their role");
+        assert_eq!(found, moved, "seeds that are moved to by their role");
         for sample in 0..3 {
             let range = sample..sample + 1;
             let one = trained(harness, range.clone(), change(alone(sample).steps(2)), None, None).expect("a step");
@@ -208,7 +208,7 @@ fn given_timesteps_have_no_density(harness: &Harness) {
     assert_eq!(set(step(TimestepSource::Drawn { density: &density, stratified: None })), Ok(()));
 }
 
-/// A plan keeps the keys of 65,536 noise steps.
+/// A plan holds the keys of at most 65,536 noise steps.
 fn a_likelihood_of_too_many_timesteps(harness: &Harness) {
     let schedule = Schedule::linear(65_537, 1e-6, 1e-5).expect("a schedule");
     let error = evaluated(harness, &schedule, 0..1, Drawn::new(KEY)).expect_err("65,537 timesteps");

@@ -21,7 +21,8 @@ const HEIGHT: u32 = 3;
 const WIDTH: u32 = 5;
 const PIXELS: usize = (HEIGHT * WIDTH) as usize;
 
-/// A whole number may be the neighbour where the exact one lies this near to its edge, in f32 of up to 65535.
+/// A whole number may be off by one where the exact value is within this distance of a rounding edge, in units of one whole
+/// number: the error of f32 at up to 65535.
 const EDGE: f64 = 0.02;
 
 fn channels() -> impl Iterator<Item = (u32, u32)> {
@@ -38,7 +39,7 @@ fn index(layout: PixelLayout, channels: u32, image: usize, pixel: usize, channel
     image * channels * PIXELS + within
 }
 
-/// Every place of a picture's channels, with the place that it comes from; `None` for one that is opaque.
+/// Every place of the channels of all pictures, with the place that it comes from, or `None` for an alpha that is opaque.
 fn places(to: (PixelLayout, u32), from: (PixelLayout, u32)) -> Vec<(usize, Option<usize>)> {
     let mut all = Vec::new();
     for image in 0..IMAGES as usize {
@@ -100,7 +101,7 @@ fn count(channels: u32) -> usize {
     IMAGES as usize * PIXELS * channels as usize
 }
 
-/// Every combination: storage, depth, layouts and channels of the floats and of the pixels.
+/// Runs every combination of storage, depth, layouts and channels, of the floats and of the pixels.
 fn every(mut run: impl FnMut(Storage, PixelDepth, (PixelLayout, u32), (PixelLayout, u32))) {
     for storage in Storage::ALL {
         for depth in DEPTHS {
@@ -127,7 +128,7 @@ fn floats_of_every_layout(harness: &Harness) {
         let plan = conversion.from_pixels(&harness.context, pixel_buffer).expect("plan");
         run(harness, |pass| plan.record(pass));
         let found = storage.decode(&harness.read(&out));
-        assert_eq!((found[0], found[count(to.1) + 1]), (7.0, 7.0), "{storage}: what lies around");
+        assert_eq!((found[0], found[count(to.1) + 1]), (7.0, 7.0), "{storage}: the elements around the tensor");
         let compare = |range: [f64; 2]| {
             let reference = PixelConversion { range, ..conversion };
             let mut comparison = Comparison::new(storage);
@@ -142,7 +143,7 @@ fn floats_of_every_layout(harness: &Harness) {
     });
 }
 
-/// The whole numbers that are not the reference's, or, near an edge, its neighbour's.
+/// Counts the whole numbers that are not the reference's nor, near a rounding edge, its neighbour.
 fn wrong(
     found: &[u32],
     floats: &[f32],
@@ -176,13 +177,13 @@ fn pixels_of_every_layout(harness: &Harness) {
             let other = PixelConversion { range: [-1.0, 1.05], ..conversion };
             assert!(wrong(&found, &given, &other, depth, &map) > 0, "{storage}: a wrong range passes");
             let end = map.len() * bytes.len() / found.len();
-            assert_eq!(bytes[end..], filler[end..], "what lies behind stays");
+            assert_eq!(bytes[end..], filler[end..], "the bytes after the pixels");
         }
     });
 }
 
 fn pixels_come_back(harness: &Harness) {
-    // f32 holds every whole number of 16 bits, f16 and bf16 hold 8 bits only in part.
+    // f32 keeps all whole numbers of 16 bits apart, which f16 and bf16 do not.
     for depth in DEPTHS {
         let pixels = wholes(count(3), depth);
         let bytes = packed(&pixels, depth);

@@ -1,4 +1,4 @@
-//! Training in f16 as a host does it: micro-batches under a scale on the GPU, and a restart that no bit can tell.
+//! Training in f16 as a host does it: micro-batches under a scale on the GPU, and a restart that gives the same bits.
 
 use crate::harness::Harness;
 use tweedie::gpu::{Drawn, GradientScale};
@@ -14,15 +14,15 @@ pub const TESTS: &[crate::Test] =
 const ELEMENTS: usize = 64;
 const BATCH: usize = 32;
 const MICRO: usize = 4;
-/// Noise steps that a plan holds ready; the runs are longer.
+/// The noise steps that a plan holds; the runs are longer.
 const SLOTS: u32 = 3;
 const TIMESTEPS: usize = 1000;
 const HUBER: f64 = 0.1;
 const SCALE: f32 = 1024.0;
 const TENSOR: u64 = (BATCH * ELEMENTS * 2) as u64;
-/// Half the distance of neighbours in f16, relative, and absolute below its normal range.
+/// Half the distance between neighbours in f16: relative, and absolute below its normal range.
 const ROUNDING: [f64; 2] = [1.0 / 2048.0, 1.0 / (1 << 25) as f64];
-/// The error of a drawn normal and of the f32 target.
+/// The error of the target, from the drawn normal and from f32.
 const TARGET: f64 = 4e-6;
 
 /// A linear network: `y = W x` in f16, its weights and their gradient in f32.
@@ -58,7 +58,7 @@ fn row(b: u32, o: u32) -> f32 {
     dw[id.x] = 0.0;
 }";
 
-/// A kernel of the network on its buffers: those of the bindings that it uses.
+/// A kernel of the network, the buffers that it uses, and its number of workgroups.
 struct Kernel(wgpu::ComputePipeline, wgpu::BindGroup, u32);
 
 impl Kernel {
@@ -89,7 +89,7 @@ impl Kernel {
     }
 }
 
-/// The weights after a run, and what its last micro-batch left behind.
+/// The weights after a run, the buffers as its last micro-batch left them, and the scale with its counts.
 struct Outcome {
     weights: Vec<u8>,
     timesteps: Vec<u32>,
@@ -194,7 +194,8 @@ fn f16_training_goes_on_where_it_stopped(harness: &Harness) {
     assert!(worst_gradient(&whole, 7, 2.0 * f64::from(SCALE)) > 1.0 && worst_gradient(&whole, 6, SCALE.into()) > 1.0);
 }
 
-/// The largest error of the last micro-batch's gradient, as a part of what f16 and the drawn noise allow; in f64 from the papers.
+/// The largest error of the last micro-batch's gradient, relative to what f16 and the drawn noise allow. The exact gradient is in f64,
+/// written from the papers.
 fn worst_gradient(found: &Outcome, step: u32, scale: f64) -> f64 {
     let curve = |t: f64| ((t / TIMESTEPS as f64 + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
     let keep = |i: usize| 1.0 - (1.0 - curve(i as f64 + 1.0) / curve(i as f64)).min(0.999);

@@ -1,5 +1,5 @@
-//! The things that belong to a run and not to a place: the noise of a request in any slot, rows that are written later,
-//! memory that is stopped and goes on elsewhere, and starts and timesteps with a seed for each sample.
+//! What belongs to a run and not to a place: the noise of a request in any slot, rows that are written later, a loop that is
+//! stopped and goes on elsewhere from its memory, and starts and timesteps with a seed for each sample.
 
 use crate::harness::{Harness, step};
 use tweedie::gpu::{
@@ -28,7 +28,7 @@ fn words(harness: &Harness, words: &[u32]) -> wgpu::Buffer {
     harness.gpu.upload("words", bytemuck::cast_slice(words))
 }
 
-/// Rows of a run that draws noise and looks back, on the streams of a run of their own.
+/// Rows of a run that draws noise and looks back, whose streams are those of a run by itself.
 fn run_of(calls: u32) -> Vec<StepRow> {
     let row = |call: u32| StepRow {
         x0: [0.9, 0.2, 0.0],
@@ -41,7 +41,7 @@ fn run_of(calls: u32) -> Vec<StepRow> {
     (0..calls).map(row).collect()
 }
 
-/// Three calls of a request alone, and of the same request in another slot whose rows lie elsewhere in a shared table.
+/// Three calls of a request alone, and of the same request in another slot, whose rows are at another place of a shared table.
 fn a_request_is_the_same_in_any_slot(harness: &Harness) {
     let (seed, elements) = ([7u32, 1, 40, 0], ELEMENTS as usize);
     let rows = run_of(3);
@@ -81,7 +81,7 @@ fn a_request_is_the_same_in_any_slot(harness: &Harness) {
     }
 }
 
-/// Holds a plan of other rows, into which these are written, against a plan of these.
+/// Compares a plan of the rows `other`, over whose row 1 that of `own` is written, with a plan of `own`.
 fn written_later<R: PlanRow + Copy>(
     harness: &Harness,
     [own, other]: [&[R]; 2],
@@ -97,7 +97,7 @@ fn written_later<R: PlanRow + Copy>(
     let expected = run(plan(own));
     let late = plan(other);
     late.set_rows(&harness.gpu.queue, 1, &own[1..]).expect("rows");
-    assert!(run(late) == expected, "rows that were written are the rows");
+    assert!(run(late) == expected, "rows that are written give the bits of rows from the beginning");
     assert!(run(plan(other)) != expected, "other rows give other numbers");
 }
 
@@ -239,13 +239,13 @@ fn a_loop_goes_on_elsewhere(harness: &Harness) {
         (0..2).for_each(|call| harness.run(&begun, Recording::call(call)));
         let stopped = [&x, &memory].map(|buffer| harness.read(buffer));
         let copy = |bytes: &[u8]| harness.gpu.upload("copy", bytes);
-        // Made for rows that do not look back: it remembers as far as it was told.
+        // The plan is made for rows that do not look back, and remembers as far as its least depth says.
         let [x, memory] = stopped.each_ref().map(|bytes| copy(bytes));
         let resumed = plan(&x, Some(&memory), &[StepRow::IDENTITY; 4]);
         resumed.set_rows(&harness.gpu.queue, 0, &rows).expect("rows that look back twice");
         (2..4).for_each(|call| harness.run(&resumed, Recording::call(call)));
         assert!(harness.read(&x) == harness.read(&whole), "{storage}: a loop that went on elsewhere");
-        // Without its memory it is another.
+        // Without its memory, the loop ends elsewhere.
         let (x, empty) = (copy(&stopped[0]), harness.gpu.buffer("memory", bytes));
         let forgotten = plan(&x, Some(&empty), &rows);
         (2..4).for_each(|call| harness.run(&forgotten, Recording::call(call)));
@@ -293,7 +293,7 @@ fn memory_that_does_not_fit_is_refused(harness: &Harness) {
         ..step(&rows, shape, &large, &p)
     };
     assert_eq!(inside.plan(&harness.context).map(drop), Err(overlap));
-    // Beside the others in one buffer it is as good as alone.
+    // In one buffer with the other tensors, memory is accepted if it overlaps none of them.
     let beside = Step {
         x: Tensor::f32(&large).at(4 * 4 * 72),
         next: Tensor::f32(&large).at(4 * 4 * 72),

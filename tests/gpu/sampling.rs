@@ -35,11 +35,11 @@ const DEVIATION: f32 = 0.8;
 
 const KEY: NoiseKey = NoiseKey::seed(7).stream(3);
 
-/// How far a loop of a dozen calls may be from its twin: each call rounds about 5 times, half an epsilon (6e-8) of terms
-/// that add up to 4 in the scale of the data, and what is drawn may be off by 2e-6.
+/// How far a loop of a dozen calls may be from its twin: each call rounds about 5 times, by half an epsilon (6e-8) of terms that add
+/// up to 4 in the scale of the data. The error of drawn noise, 2e-6, is within that.
 const FREE_RUN: f64 = 12.0 * 5.0 * 6e-8 * 4.0;
 
-/// Standard errors by which a moment may miss: exceeded by one of 16,000.
+/// The standard errors by which a moment may miss, which one in 16,000 exceeds.
 const SIGMAS: f64 = 4.0;
 
 fn gaussian(elements: usize) -> Mixture {
@@ -58,7 +58,7 @@ fn every_solver_ends_where_its_twin_does(harness: &Harness) {
     }
 }
 
-/// Each coefficient that a step uses, wrong by a hundredth in one call in the middle of the loop.
+/// Each coefficient that a step uses, wrong by a hundredth in one call of the loop (see `Case::telling_call`).
 fn a_wrong_coefficient_ends_elsewhere(harness: &Harness) {
     const COEFFICIENTS: [fn(&mut StepRow) -> &mut f64; 8] = [
         |row| &mut row.x0[0],
@@ -70,8 +70,8 @@ fn a_wrong_coefficient_ends_elsewhere(harness: &Harness) {
         |row| &mut row.history[1],
         |row| &mut row.z,
     ];
-    /// A hundredth of it changes a sample, of the order of 1, by twice what rounding may: less is not looked for (the boundary
-    /// term of LCM, slopes whose weights nearly cancel).
+    /// A hundredth of this coefficient changes a sample, of the order of 1, by twice what rounding may. Smaller coefficients are not
+    /// tested (the boundary term of LCM, slopes whose weights nearly cancel).
     const NEGLIGIBLE: f64 = 2.0 * 100.0 * FREE_RUN;
     let (mixture, steps) = (gaussian(37), 12);
     for case in cases() {
@@ -102,9 +102,10 @@ fn a_wrong_coefficient_ends_elsewhere(harness: &Harness) {
 /// The probability flow of Gaussian data moves every element along its quantile: it ends at
 /// `MEAN + DEVIATION/spread*(x - alpha*MEAN)`, with `spread` the deviation of `x` at the start.
 fn deterministic_solvers_end_where_the_ode_does(harness: &Harness) {
-    /// After 40 steps, of samples that spread over 5; for solvers of first and of higher order.
+    /// The largest error after 40 steps, of samples that spread over 5, for solvers of first and of higher order.
     const LIMITS: [f64; 2] = [0.12, 0.02];
-    /// What twice the steps leave of the error: near half of it at least, for the last step is of first order in all.
+    /// What twice as many steps may leave of the error: not much more than half of it, since every solver's last step is of first
+    /// order.
     const HALVED: f64 = 0.6;
     let (mixture, mean, s) = (gaussian(37), f64::from(MEAN), f64::from(DEVIATION));
     let error = |case: &Case, predicts: Quantity, steps: usize| {
@@ -125,10 +126,11 @@ fn deterministic_solvers_end_where_the_ode_does(harness: &Harness) {
     }
 }
 
-/// Mean and variance of 65,536 elements are those that the loop must have; and those of the data, as steps get small.
+/// Mean and variance of 65,536 elements are those that the affine loop has exactly, and the latter approach those of the data as steps
+/// get small.
 fn every_solver_has_the_right_moments(harness: &Harness) {
-    /// How far mean and variance may be from the data's after 1000 steps. That a loop starts from pure noise where some
-    /// signal should be (a hundredth) costs up to 0.010 of the mean, steps of first order cost 0.0105 of the variance.
+    /// How far mean and variance may be from the data's after 1000 steps, relative to them. Starting from pure noise where there should
+    /// be some signal (a hundredth) costs up to 0.010 of the mean, and steps of first order cost 0.0105 of the variance.
     const LEFT: f64 = 0.012;
     let (mixture, one) = (gaussian(2048), gaussian(1));
     for case in cases() {
@@ -154,7 +156,7 @@ fn moments(values: &[f64]) -> [f64; 2] {
     [mean, values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n]
 }
 
-/// Whether the moments of independent Gaussian numbers are these, within their standard errors.
+/// Returns `true` if these independent Gaussian numbers have these moments, within [`SIGMAS`] standard errors.
 fn fits(values: &[f64], [mean, variance]: [f64; 2]) -> bool {
     let (n, found) = (values.len() as f64, moments(values));
     let misses = [(found[0] - mean) / (variance / n).sqrt(), (found[1] / variance - 1.0) / (2.0 / n).sqrt()];
@@ -179,7 +181,7 @@ fn a_mixture_in_the_plane(harness: &Harness) {
         let sampler = case.sampler(&schedule(), predicts, 50);
         let closed_loop = Loop { sampler: &sampler, mixture: &mixture, predicts, batch: POINTS as u32, key: KEY };
         let found = distance(closed_loop.on_gpu(harness).as_chunks().0);
-        // TCD's detours are as short as its steps: of clouds this far apart nothing shows.
+        // TCD's detours are as short as its steps, so that clouds this far apart show nothing of them.
         let loses = case.wants_consistency() && case.name != "tcd";
         assert_eq!(found < limit, !loses, "{}: {found:e}, limit {limit:e}", case.name);
     }
@@ -208,7 +210,7 @@ fn exact(mixture: &Mixture, rng: &mut TestRng, key: NoiseKey, count: usize) -> V
     key.reference(count, 2).as_chunks().0.iter().map(&mut point).collect()
 }
 
-/// The energy distance of two sets is made of three of these (Szekely & Rizzo 2013).
+/// The mean distance between the points of two sets. Three of these make up an energy distance (Szekely & Rizzo 2013).
 fn mean_distance(a: &[Point], b: &[Point]) -> f64 {
     let to_all = |p: &Point| b.iter().map(|q| ((p[0] - q[0]).powi(2) + (p[1] - q[1]).powi(2)).sqrt()).sum::<f64>();
     a.iter().map(to_all).sum::<f64>() / (a.len() * b.len()) as f64
@@ -218,7 +220,7 @@ fn mean_distance(a: &[Point], b: &[Point]) -> f64 {
 fn a_set_of_pictures(harness: &Harness) {
     const PICTURES: usize = 4;
     const SAMPLES: u32 = 256;
-    /// The last call's noise, 0.09 at most, is far less than what the pictures differ by, about 16: what is left is rounding.
+    /// The last call's noise, 0.09 at most, is far less than the distance between pictures, about 16, so that only rounding is left.
     const LANDED: f64 = 1e-5;
     let mut rng = TestRng(3);
     let numbers: Vec<f32> = (0..PICTURES * 3 * 8 * 8).map(|_| 0.5 * rng.float()).collect();
@@ -232,7 +234,7 @@ fn a_set_of_pictures(harness: &Harness) {
         let mut counts = [0; PICTURES];
         for sample in closed_loop.on_gpu(harness).chunks(mixture.elements()) {
             let reached = pictures.iter().position(|picture| deviation(sample, picture) < LANDED);
-            counts[reached.unwrap_or_else(|| panic!("{}: a sample that is no picture", case.name))] += 1;
+            counts[reached.unwrap_or_else(|| panic!("{}: a sample is none of the pictures", case.name))] += 1;
         }
         let (expected, share) = (f64::from(SAMPLES) / PICTURES as f64, 1.0 / PICTURES as f64);
         let limit = SIGMAS * (expected * (1.0 - share)).sqrt();
@@ -240,10 +242,10 @@ fn a_set_of_pictures(harness: &Harness) {
     }
 }
 
-/// From a level without any signal the first step is as good as any other, if the network predicts v or x0; epsilon says
-/// nothing there, and is refused.
+/// From a level without any signal, the first step is as good as any other if the network predicts v or x0. Epsilon says nothing
+/// about x0 there, and is refused.
 fn from_zero_terminal_snr(harness: &Harness) {
-    /// The start is exact here, so that nothing is left of the mean's error.
+    /// The start is exact here, so that the mean has almost no error.
     const MEAN_LEFT: f64 = 1e-3;
     const VARIANCE_LEFT: f64 = 0.012;
     let schedule = schedule().zero_terminal_snr().expect("a schedule");
@@ -268,7 +270,7 @@ fn from_zero_terminal_snr(harness: &Harness) {
     }
 }
 
-/// A loop whose tensors lie elsewhere at every call, as some frameworks' allocators have it.
+/// A loop whose tensors are in other buffers at every call, as with some frameworks' allocators.
 fn plans_beside_each_other_remember_together(harness: &Harness) {
     let case = cases().into_iter().find(|case| case.name == "dpm++-3m").expect("a solver that looks back twice");
     let sampler = case.sampler(&schedule(), Quantity::V, 8);
@@ -302,7 +304,7 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     };
     let plan = |from, to| sampling(from, to).plan(&harness.context).expect("a plan");
     let alone = run(&[plan(0, 0)]);
-    // Memory of the caller's is that of both plans.
+    // Memory that the caller gives is shared by both plans.
     let memory = harness.gpu.buffer("memory", 3 * shape.total() * 4);
     let sharing = |from, to| {
         let sampling = Sampling { memory: Some(Tensor::f32(&memory)), ..sampling(from, to) };
@@ -315,13 +317,14 @@ fn plans_beside_each_other_remember_together(harness: &Harness) {
     assert!(run(&[first, second.expect("a moved plan")]) == alone, "a moved plan keeps the loop's memory");
     assert!(run(&[plan(0, 1), plan(1, 0)]) != alone, "they must look back");
 
-    // Rows that are written later give the bits of rows that were there from the beginning, one a batch or in a table.
+    // Rows that are written later give the bits of rows from the beginning, with the call in the recording or in a buffer.
     for per_sample in [false, true] {
         rows_written_later_are_the_rows(harness, &sampling(0, 0), per_sample);
     }
 }
 
-/// Runs three calls of a loop whose rows are written into a plan of others, and holds them against a plan of their own.
+/// Runs three calls of a loop whose rows are written into a plan of other rows, and compares with a plan of its own rows. Also checks
+/// which rows are refused.
 fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, per_sample: bool) {
     let shape = sampling.shape;
     let call = harness.gpu.buffer("call", 4);
@@ -329,7 +332,7 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
     let sampling = Sampling { calls, ..*sampling };
     let rows = sampling.rows();
     let planned = |rows: &[StepRow]| sampling.with_rows(rows).plan(&harness.context).expect("a plan");
-    // Other numbers, and as far a look back.
+    // Other coefficients, which look back as far.
     let other: Vec<StepRow> = rows.iter().map(|row| StepRow { x: 0.5 * row.x, p: 0.25, ..*row }).collect();
     let run = |plan: &Plan| {
         let ones = 1f32.to_le_bytes().repeat(shape.total() as usize);
@@ -365,10 +368,11 @@ fn rows_written_later_are_the_rows(harness: &Harness, sampling: &Sampling<'_>, p
     assert!(run(&plan) == expected, "what is refused writes nothing");
 }
 
-/// The rounding of a sum of two terms to f32, and what is drawn may be off by 2e-6 of its factor.
+/// The relative error of a start: a sum of two terms rounds to f32, and drawn noise may be off by 2e-6 times its factor.
 const START: f64 = 3e-6;
 
-/// The picture at the level of the first of the last steps, with the noise that a start without picture has.
+/// With a strength, a loop starts from the picture at the level of the first step that is left, with the noise of a start from pure
+/// noise.
 fn a_loop_begins_with_a_noised_picture(harness: &Harness) {
     let model = Model::new(schedule(), Quantity::Epsilon);
     let options = SamplerOptions { strength: Some(0.6), ..SamplerOptions::steps(10) };
@@ -389,7 +393,7 @@ fn a_loop_begins_with_a_noised_picture(harness: &Harness) {
         let sigma = call.level.sigma();
         let expected = f64::from(*x0) + sigma * z;
         let bound = START * (1.0 + sigma * z.abs());
-        assert!((f64::from(x) - expected).abs() <= bound, "{x} {expected}");
+        assert!((f64::from(x) - expected).abs() <= bound, "expected {expected}, found {x}");
         assert!((f64::from(input) - call.input * expected).abs() <= bound * call.input, "{input}");
     }
 }

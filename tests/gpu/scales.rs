@@ -1,4 +1,4 @@
-//! What a step finds out about each sample before it begins: guidance rescale and dynamic thresholding.
+//! What a step computes about each sample before it begins: guidance rescale and dynamic thresholding.
 
 use crate::harness::{Harness, TestRng, harness_with_binding_limit};
 use crate::stage::{Layout, Placed, Stage};
@@ -23,8 +23,7 @@ pub const TESTS: &[crate::Test] = &[
     ("scales::a_wrong_rule_fails", a_wrong_rule_fails),
 ];
 
-/// The sums of a step, as `tests/gpu/steps.rs` has it; a factor and a threshold are good to a few roundings more, and divide
-/// what a threshold scales.
+/// The roundings of a step's sums (`Step::ROUNDINGS`), and a few more of the factor and the threshold, which divides what it scales.
 const ROUNDINGS: f64 = 12.0;
 
 #[derive(Clone, Debug)]
@@ -71,7 +70,7 @@ struct Ran {
 
 const KEY: NoiseKey = NoiseKey { seed: 11, stream: 5, first_sample: 3 };
 
-/// Runs call 1 of a case, or each sample's own, and compares all it gives with the twin's under these options.
+/// Runs call 1 of a case, or each sample's own call, and compares its results with the twin's under these options.
 fn check(harness: &Harness, case: &Case, options: &StepOptions, mut value: impl FnMut() -> f32) -> (Comparison, Ran) {
     let shape = case.shape;
     let mut stage = Stage::new(shape, false);
@@ -99,7 +98,7 @@ fn check(harness: &Harness, case: &Case, options: &StepOptions, mut value: impl 
     .plan(&harness.context)
     .expect("plan");
     let when = if case.per_sample { Recording::per_sample() } else { Recording::call(1) };
-    // Twice in one submission: what the first recording leaves behind must not matter to the second.
+    // Twice in one submission: what the first recording leaves behind must not change the second.
     harness
         .gpu
         .submit(|encoder| (0..2).try_for_each(|_| plan.encode(encoder, when)))
@@ -145,7 +144,7 @@ fn assert_passes(harness: &Harness, case: &Case, value: impl FnMut() -> f32) -> 
 
 fn random(seed: u64) -> impl FnMut() -> f32 {
     let mut rng = TestRng(seed);
-    // The sum of three is nearer to what networks give than one uniform number, and has tails.
+    // The sum of three is more like the outputs of networks than one uniform number, and has tails.
     move || (0..3).map(|_| rng.float()).sum::<f32>() * 0.5
 }
 
@@ -191,8 +190,7 @@ fn drawn_noise_is_part_of_the_clean_sample(harness: &Harness) {
     }
 }
 
-/// A sample that is its own clean sample, thresholded: `x0 = clamp(x, -s, s)/s`, so `s` is known to the bit from an element
-/// that is not clipped.
+/// Thresholds a sample that is its own clean sample: `x0 = clamp(x, -s, s)/s`, so that elements that are not clipped show `s`.
 fn thresholded(harness: &Harness, values: &[f32], clip: Clip) -> Vec<f32> {
     let x = harness.gpu.upload("x", bytemuck::cast_slice(values));
     let [none, next, out] =
@@ -262,7 +260,7 @@ fn ties_and_constants(harness: &Harness) {
         }
         assert_eq!(thresholded(harness, &vec![0.0; elements], clip(0.9)), vec![0.0; elements]);
     }
-    // A mixture without deviation is left as it is.
+    // A mixture without deviation is not rescaled.
     let flat = StepOptions { rescale: 1.0, ..StepOptions::default() };
     let ran = assert_passes(harness, &Case { options: flat, ..Case::new(2, 70, Storage::F32) }, || 0.5);
     assert!(ran.next.iter().all(|x| x.is_finite()));
@@ -283,7 +281,7 @@ fn not_everything_is_a_number(harness: &Harness) {
         assert_eq!(found[0], 0.0);
         assert_eq!(found[1], -1.0, "an infinite quantile is held to its bound");
     }
-    // The NaN of one sample is no other's.
+    // The NaN of one sample does not reach another.
     let mut at = 0;
     let case = Case::new(3, 50, Storage::F32);
     let mut value = random(9);
@@ -295,11 +293,11 @@ fn not_everything_is_a_number(harness: &Harness) {
     assert_eq!([nan(0), nan(1), nan(2)], [0, 50, 0]);
 }
 
-/// A deviation of one at a distance of a thousand: differences of squares would lose it.
+/// A deviation of about one around a mean of a thousand, which a difference of squares would lose.
 fn a_mean_far_from_zero(harness: &Harness) {
     let options = StepOptions { rescale: 1.0, ..StepOptions::default() };
     let mut value = random(10);
-    // The mixture gathers rounding errors of its own at this distance, 6e-8 of 1000 times the weights.
+    // The mixture rounds by 6e-8 of 1000 times the weights.
     let case = Case { options, ..Case::new(2, 50_000, Storage::F32) };
     assert_passes(harness, &case, || 1000.0 + value());
 }
@@ -308,7 +306,7 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
     for (elements, storage) in [(40, Storage::F32), (5003, Storage::Bf16), (30_000, Storage::F32)] {
         let case = Case::new(4, elements, storage);
         let run = |batch: u32| {
-            // One sample after the other, so that smaller batches hold the same ones.
+            // A generator for each tensor, so that smaller batches hold the first samples of the whole.
             let mut tensors = [random(1), random(2), random(3)];
             let mut at = 0u64;
             let total = u64::from(batch * elements);
@@ -330,7 +328,7 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
     }
 }
 
-/// More samples than scratch memory holds at once, and than a dimension has workgroups.
+/// More samples than scratch memory holds at once, and more than a dimension may have workgroups.
 fn many_small_samples(harness: &Harness) {
     assert_passes(harness, &Case::new(1100, 4, Storage::F32), random(12));
     assert_passes(
@@ -353,7 +351,7 @@ fn windows_of_a_small_binding_limit(harness: &Harness) {
     }
 }
 
-/// Beyond what torch.quantile takes, which is 16 million.
+/// More elements than torch.quantile takes, which is 16 million.
 fn twenty_million_elements(harness: &Harness) {
     let elements = 20_000_003u32;
     let mut rng = TestRng(15);
@@ -372,7 +370,7 @@ fn twenty_million_elements(harness: &Harness) {
     }
 }
 
-/// The comparison sees every number of the options.
+/// The comparison notices another rescale, and another ratio or least value of the threshold.
 fn a_wrong_rule_fails(harness: &Harness) {
     let case = Case::new(3, 2000, Storage::F32);
     let quantile = |ratio, least| Clip::Quantile { ratio, least, most: f64::INFINITY };

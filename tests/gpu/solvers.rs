@@ -1,4 +1,4 @@
-//! Every solver where people use it, as a value: what is run end to end.
+//! The cases that are run end to end: every solver, on the noise levels that it is used with.
 
 use tweedie::error::SamplerError;
 
@@ -10,7 +10,7 @@ use tweedie::math::sampler::{
 use tweedie::math::{NoiseLevel, SigmaData, Spacing};
 use tweedie::{Quantity, Schedule};
 
-/// Where a solver goes.
+/// The kind of noise levels that a solver goes through.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Course {
     /// Timesteps of a schedule, variance preserving.
@@ -33,7 +33,7 @@ impl Course {
         }
     }
 
-    /// So many steps, from a schedule if it has timesteps.
+    /// Makes a grid of so many steps, from the schedule where the course has timesteps.
     pub fn grid(self, schedule: &Schedule, steps: usize) -> Grid {
         let timesteps = || Spacing::Trailing.timesteps(schedule.len(), steps).expect("timesteps");
         let grid = match self {
@@ -60,12 +60,12 @@ impl Course {
     }
 }
 
-/// A solver and where it goes.
+/// A solver and its course.
 pub struct Case {
     pub name: &'static str,
     pub course: Course,
     pub solver: Box<dyn Solver>,
-    /// How fast its error falls with its steps; 1 where nothing more is known.
+    /// The order at which its error falls with the number of steps; 1 where nothing more is known.
     order: u32,
 }
 
@@ -86,43 +86,43 @@ impl Case {
         let declared = entry.parameter("order").and_then(|order| order.default);
         let order = match entry.name {
             "heun" | "flow-heun" | "dpm2" => 2.0,
-            // Two of its steps are one of the solver: its error falls as fast, and is four times as large.
+            // One step of the solver takes two of the grid, so that its error is four times that of a second order: tested as the first.
             "dpm++-2s" => 1.0,
             _ => declared.unwrap_or(1.0),
         } as u32;
         Self { name: entry.name, course, solver, order }
     }
 
-    /// Whether it draws noise on the way.
+    /// Whether it draws noise between its steps.
     pub fn draws(&self) -> bool {
         self.sampler(&schedule(), self.course.predictions()[0], 10).noises() > 0
     }
 
-    /// Whether it is for networks that know where the differential equation ends. With one that knows expectations its
+    /// Whether it is for networks that predict the end of the differential equation. With a network that predicts expectations, its
     /// samples vary too little.
     pub fn wants_consistency(&self) -> bool {
         matches!(self.name, "lcm" | "tcd" | "consistency")
     }
 
-    /// Whether its last step mixes slopes of earlier calls, and so ends beside the last call's clean sample: Adams-Bashforth methods
+    /// Whether its last step mixes slopes of earlier calls, and so does not end at the last call's clean sample: Adams-Bashforth methods
     /// without lower orders at the end.
     pub fn mixes_at_the_end(&self) -> bool {
         matches!(self.name, "pndm" | "f-pndm" | "lms" | "ipndm")
     }
 
-    /// How often a step's error of the variance is made: RePaint's jumps come back to most levels, where noise as small as the
-    /// posterior's is too little each time.
+    /// How many times a step's error of the variance counts: RePaint's jumps come back to most levels, and each time noise as small as
+    /// the posterior's is too little.
     pub fn repeats(&self) -> f64 {
         if self.name == "repaint" { 3.0 } else { 1.0 }
     }
 
-    /// The call, of so many, whose mistakes reach the end: jumps forget what was before them, and the weights of a slope in the
-    /// calls after it have both signs, so that its mistake nearly cancels.
+    /// The call, of so many, whose mistakes reach the end. Usually it is the one in the middle; but jumps forget what was before them, and
+    /// the weights of a slope in later calls have both signs, so that an early mistake nearly cancels.
     pub fn telling_call(&self, calls: usize) -> usize {
         if self.name == "repaint" || self.mixes_at_the_end() { calls.saturating_sub(2) } else { calls / 2 }
     }
 
-    /// Whether its error falls no faster than its steps.
+    /// Whether its error falls no faster than the size of its steps.
     pub fn first_order(&self) -> bool {
         self.order == 1
     }
@@ -133,12 +133,12 @@ impl Case {
     }
 }
 
-/// That of DDPM, whose last level has next to no signal: what starts from pure noise starts right.
+/// The schedule of DDPM, whose last level has next to no signal, so that a start from pure noise is nearly right.
 pub fn schedule() -> Schedule {
     Schedule::linear(1000, 1e-4, 0.02).expect("a schedule")
 }
 
-/// Every sampler of the catalogue that leads to pictures, and the variants that its defaults leave out.
+/// Every sampler of the catalogue that neither inverts nor takes sliced predictions, and variants that its defaults leave out.
 pub fn cases() -> Vec<Case> {
     let towards = Sampler::CATALOGUE.entries.iter().filter(|entry| !entry.make.inverts() && !entry.make.is_sliced());
     let variants = [
@@ -155,7 +155,7 @@ pub fn cases() -> Vec<Case> {
     towards.map(Case::named).chain(variants).collect()
 }
 
-/// A solver that is wrong in one number: what `change` makes of the coefficients of a call.
+/// A solver that is wrong in one call, whose coefficients `change` changes.
 pub struct Wrong<'a, F> {
     pub solver: &'a dyn Solver,
     pub call: usize,

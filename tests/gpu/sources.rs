@@ -1,4 +1,4 @@
-//! The noise of other systems in a kernel, against the host's.
+//! The noise of other systems, drawn by kernels, against the host's.
 
 use crate::harness::Harness;
 use tweedie::gpu::{PlanError, SourceDraw};
@@ -10,7 +10,7 @@ pub const TESTS: &[crate::Test] = &[
     ("sources::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
-/// Of two multiprocessors with 512 threads each, so that a draw takes several calls of a thread.
+/// A card of two multiprocessors with 512 threads each, so that each thread draws several times.
 const SMALL_CARD: CudaDevice = CudaDevice { multiprocessors: 2, threads_per_multiprocessor: 512 };
 
 const SOURCES: [Source; 5] = [
@@ -23,10 +23,10 @@ const SOURCES: [Source; 5] = [
 
 const SEED: u64 = 0x1234_5678_9abc_def0;
 
-/// Odd, and more than the threads of the small card make in a call.
+/// How many numbers are drawn: odd, and more than the threads of the small card make in one call.
 const COUNT: u32 = 70_001;
 
-/// Words before the draw.
+/// Words of the buffer before the draw.
 const BEFORE: usize = 3;
 
 fn drawn(harness: &Harness, draw: &SourceDraw, buffer: &wgpu::Buffer) -> Vec<f64> {
@@ -41,7 +41,7 @@ fn expected(generator: &mut Generator) -> Vec<f64> {
     generator.draw(&[COUNT as usize], Dtype::F32).expect("a draw")
 }
 
-/// True if the numbers agree, the far tail left out.
+/// Returns `true` if the numbers agree, without those in the far tail.
 fn agree(found: &[f64], expected: &[f64]) -> bool {
     assert_eq!(found.len(), expected.len());
     let mut pairs = found.iter().zip(expected).filter(|(_, expected)| expected.abs() < 5.0);

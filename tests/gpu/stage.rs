@@ -1,9 +1,9 @@
-//! The tensors of a case in host images of their buffers: where each lies, and that nothing else is written.
+//! The tensors of a case in host images of their buffers: where each lies, and a check that nothing else is written.
 
 use crate::harness::Harness;
 use tweedie::gpu::{Shape, Storage, Tensor};
 
-/// Where a tensor lies: elements before it and extra elements between samples.
+/// Where a tensor lies: its storage, the elements before it and the extra elements between samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     pub storage: Storage,

@@ -1,4 +1,4 @@
-//! The step kernel against its f64 twin: random rows over every kind of tensor, whole loops, and what it promises.
+//! The step kernel against its f64 twin: random rows over every kind of tensor, whole loops, and what its documentation promises.
 
 use crate::harness::{Harness, TestRng, step};
 use crate::stage::{Layout, Placed, Stage};
@@ -21,15 +21,15 @@ pub const TESTS: &[crate::Test] = &[
     ("steps::errors_name_what_was_found", errors_name_what_was_found),
 ];
 
-/// The same where `exp` is among them, which may be off by 3 + 2|x| ULP (WGSL), for |x| of up to 4 here: 11 ULP more than
-/// the 4 half ones of a bound. Some drivers' is looser.
+/// The allowance in place of `Step::ROUNDINGS` where a step computes an `exp`, which may be off by 3 + 2|x| ULP (WGSL), for |x| of up
+/// to 4 here: 11 ULP more than the 4 half ULP of a bound. Some drivers are less exact.
 const EXP: f64 = 16.0;
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
     shape: Shape,
     layout: Layout,
-    /// Of the outputs.
+    /// The layout of the outputs.
     out: Layout,
     clip: Clip,
     deviation: Deviation,
@@ -100,11 +100,12 @@ fn random_rows(case: &Case, rng: &mut TestRng) -> Vec<StepRow> {
 }
 
 fn comparison(storage: Storage, drawn: bool) -> Comparison {
-    // Coefficients are within 2 and a learned deviation within e^3: what one unit of noise can make of it.
+    // An upper bound of what one unit of noise adds: coefficients are within 2 and a learned deviation within e^3.
     Comparison::new(storage).with_noise(if drawn { 60.0 } else { 0.0 })
 }
 
-/// Runs all calls of a case and checks every output element of each, and every byte outside the outputs.
+/// Runs all calls of a case, and compares every element of the next sample, the clean sample and the input with the twin. Fails if a
+/// byte outside the outputs changed.
 fn check_with(
     harness: &Harness,
     case: &Case,
@@ -234,7 +235,7 @@ fn check_with(
     Ok(total)
 }
 
-/// What every sample must give.
+/// The twin's results for every sample.
 fn expected(
     case: &Case,
     rows: &[StepRow],
@@ -253,8 +254,8 @@ fn expected(
         .collect()
 }
 
-/// What of a case fits a device with four storage buffers: in place, without the network's input, and with noise that is
-/// drawn where there is more to read; and without guidance, for a known region.
+/// The part of a case that fits a device with four storage buffers: in place, without the network's input, with drawn noise where
+/// there is more to read, and without guidance where there is a known region.
 fn fitting(harness: &Harness, case: &Case) -> Case {
     if !harness.is_narrow() {
         return *case;
@@ -285,7 +286,7 @@ fn every_kind_of_tensor(harness: &Harness) {
                     out: plain,
                     clip: [Clip::None, Clip::Range(1.25)][usize::from(coin())],
                     deviation: [Deviation::Fixed, Deviation::Log, Deviation::Variance, Deviation::Fixed][turn],
-                    // Eight storage buffers are what every device has.
+                    // No case needs more than the eight storage buffers that every device has.
                     guided: turn == 0,
                     masked: turn == 3,
                     drawn: turn > 0,
@@ -330,7 +331,7 @@ fn a_wrong_coefficient_fails(harness: &Harness) {
         ("latest", |row| row.history[0] *= 1.001),
         ("oldest", |row| row.history[2] *= 1.001),
     ];
-    // The network's input is looked at where it is written.
+    // The network's input can be compared only where it is written.
     for (name, change) in breaks.into_iter().filter(|(name, _)| case.all || *name != "input") {
         let found = check_with(harness, &case, 5, |rows| rows.iter_mut().for_each(change)).expect(name);
         assert!(!found.passes(), "{name}: {found}");
@@ -352,14 +353,14 @@ fn a_loop_that_looks_back(harness: &Harness) {
             }
         }
     }
-    // In 16 bits what is remembered is rounded as the preview is, where samples are whole lanes.
+    // In 16 bits, what is remembered is rounded as the clean sample is, where samples are whole lanes.
     for storage in [Storage::F16, Storage::Bf16] {
         let case = Case { depth: 2, calls: 5, ..Case::plain(Shape::new(3, 40), storage) };
         assert_passes(harness, &case, 60);
     }
 }
 
-/// One sample alone, at its own seed and call, and the same as part of a batch.
+/// A sample with its own seed and call has the same bits alone, and in any batch.
 fn a_sample_does_not_depend_on_its_batch(harness: &Harness) {
     let elements = 36;
     let rows: Vec<StepRow> =
@@ -396,7 +397,7 @@ fn a_sample_does_not_depend_on_its_batch(harness: &Harness) {
     assert_ne!(whole[0], whole[1]);
 }
 
-/// Adds the prediction times 10 to the power of the call.
+/// Rows that add the prediction times 10 to the power of the call.
 fn powers(calls: i32) -> Vec<StepRow> {
     (0..calls).map(|k| StepRow { p: 10f64.powi(k), ..StepRow::IDENTITY }).collect()
 }
@@ -430,7 +431,7 @@ fn a_counter_on_the_gpu_chooses_the_rows(harness: &Harness) {
     let beyond = run(shared, 1, 1);
     assert!(beyond.iter().all(|x| x.is_nan()), "a call that the loop does not have: {beyond:?}");
     assert!(Counter::new(&harness.context, &calls, 4, 4).is_err(), "beyond the buffer");
-    assert!(Counter::new(&harness.context, &calls, 2, 1).is_err(), "no whole word");
+    assert!(Counter::new(&harness.context, &calls, 2, 1).is_err(), "an offset within a word");
 }
 
 fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
@@ -450,7 +451,7 @@ fn what_a_row_does_not_need_may_hold_anything(harness: &Harness) {
     harness.run(&plan, Recording::call(0));
     assert_eq!(bytemuck::cast_slice::<u8, f32>(&harness.read(&next)), [1.0f32; 5]);
 
-    // Samples without gaps, of which neighbours share lanes: every other one looks at the noise.
+    // Samples without gaps, so that neighbours share lanes; every other sample reads the noise.
     let rows = [rows[0], StepRow { z: 1.0, ..rows[0] }];
     let calls = harness.gpu.upload("calls", bytemuck::cast_slice(&[0u32, 1, 0, 1]));
     let x = harness.gpu.upload("x", bytemuck::cast_slice(&[2.0f32; 20]));

@@ -1,4 +1,4 @@
-//! The sums of losses: of samples of every size and in any number, in whatever windows and wherever their results lie.
+//! The sums of losses: of samples of every size, in any number, in any windows, and with their results in any place.
 
 use crate::harness::{Harness, TestRng, harness_with_binding_limit, harness_without_features};
 use crate::losses::{Case, assert_passes, difference, penalties, plain};
@@ -16,8 +16,8 @@ pub const TESTS: &[crate::Test] = &[
     ("sums::windows_of_short_samples", windows_of_short_samples),
 ];
 
-/// Samples that an invocation takes as a whole, and the first that several take; pairs, and a batch that does not end with
-/// one.
+/// Samples that one invocation takes as a whole, and the smallest that several take; batches of whole pairs, and one that does not end
+/// with a pair.
 fn every_short_sample(harness: &Harness) {
     for elements in 1..=17 {
         for (batch, storage) in [(8, Storage::F32), (1024, Storage::F16), (12, Storage::Bf16), (7, Storage::F32)] {
@@ -30,7 +30,7 @@ fn every_short_sample(harness: &Harness) {
     }
 }
 
-/// Samples that all cost the same, so that a running sum would round the same way again and again; in order of their number.
+/// Samples that all have the same loss, so that a running sum would round the same way again and again.
 fn mean_of_a_million_samples(harness: &Harness) {
     let batch = 1 << 20;
     let values = vec![0.1f32; batch as usize];
@@ -59,8 +59,8 @@ fn mean_of_a_million_samples(harness: &Harness) {
     }
 }
 
-/// Of a mean: a rounding for each doubling of the samples, half an ULP each, of which most cancel; a sum of a million in a
-/// row would be off by up to a thousand.
+/// The relative error of a mean: half an ULP for each doubling of the samples, most of which cancel. A sum of a million in a row would
+/// be off by up to a thousand.
 const MEAN: f64 = 4.0 / (1u64 << 24) as f64;
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -85,7 +85,7 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
     }
 }
 
-/// The sum of a team of invocations: 16 of them, a level apart, from left to right.
+/// The sum of a team of invocations: at each level, 16 numbers that lie a width apart are added from left to right.
 fn tree(mut sums: Vec<f32>) -> f32 {
     while sums.len() > 1 {
         let branches = sums.len().min(16);
@@ -95,11 +95,11 @@ fn tree(mut sums: Vec<f32>) -> f32 {
     sums[0]
 }
 
-/// The order of additions is that of every earlier version, whatever form a kernel gives it: the bits of losses stay.
+/// The order of additions is that of every earlier version, in whatever form a kernel does them, so that the bits of losses stay.
 fn order_of_additions(harness: &Harness) {
     for elements in [16usize, 64, 1024, 4096, 8192, 65_536] {
         let mut rng = TestRng(52);
-        // An element of each lane, since four are added up as the driver likes: magnitudes so that every rounding counts.
+        // One element of each lane, since a driver may add up the four of a lane in any order. The magnitudes make every rounding count.
         let numbers: Vec<f32> = (0..elements / 4).map(|i| rng.float() * ((i % 7) as f32).exp2()).collect();
         let prediction: Vec<f32> = numbers.iter().flat_map(|&x| [x, 0.0, 0.0, 0.0]).collect();
         let of_chunk = |chunk: &[f32]| {
@@ -111,18 +111,19 @@ fn order_of_additions(harness: &Harness) {
         let found = plain(harness, Penalty::L1, 1, &prediction, &vec![0.0; elements]).0;
         assert_eq!(bits(&found), bits(&[expected]), "{elements}: {found:?}, {expected}");
         let in_a_row = numbers.iter().fold(0f32, |sum, x| sum + x.abs()) / elements as f32;
-        assert!(elements < 1024 || in_a_row != expected, "{elements}: another order must give other bits");
+        assert!(elements < 1024 || in_a_row != expected, "{elements}: a sum in a row must have other bits");
     }
 }
 
-/// More samples than a dimension has workgroups.
+/// More samples than a dimension may have workgroups.
 fn many_samples(harness: &Harness) {
     assert_passes(harness, &Case::new(66_000, 4, Storage::F32), 61);
     assert_passes(harness, &Case::new(1_000_000, 2, Storage::F16), 63);
     assert_passes(harness, &Case { gradient: None, ..Case::new(66_000, 1, Storage::Bf16) }, 62);
 }
 
-/// Results in the buffer of a tensor that is read, which no dispatch may bind for reading and writing apart: the same bits.
+/// Results in the buffer of a tensor that is read, which one dispatch may not bind both for reading and for writing: the bits are the
+/// same.
 fn results_beside_a_tensor(harness: &Harness) {
     for (batch, elements) in [(4u32, 2u32), (3, 5), (2, 64)] {
         let total = (batch * elements) as usize;

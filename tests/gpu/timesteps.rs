@@ -1,4 +1,4 @@
-//! Timesteps drawn on the GPU: to the bit what the host draws, however a batch is split.
+//! Timesteps drawn on the GPU: exactly those that the host draws, however a batch is split.
 
 use crate::harness::Harness;
 use tweedie::gpu::{NoiseKey, Plan, PlanError, RecordError, Recording, TimestepDraw};

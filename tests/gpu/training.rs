@@ -1,4 +1,4 @@
-//! The training step end to end, without a network: against the f64 twins, and however its batch is split.
+//! The training step end to end, without a network: against the f64 twins, and with its batch split in any way.
 
 use crate::harness::Harness;
 use tweedie::gpu::compare::{Comparison, Expected};
@@ -20,7 +20,7 @@ pub const TESTS: &[crate::Test] = &[
 const ELEMENTS: u32 = 3 * 5 * 7;
 const KEY: NoiseKey = NoiseKey { seed: 99, stream: 4, first_sample: 0 };
 
-/// What a part of a batch gave.
+/// The results of a part of a batch.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     timesteps: Vec<u32>,
@@ -28,12 +28,12 @@ struct Outcome {
     losses: Vec<f32>,
     mean: f32,
     gradient: Vec<f32>,
-    /// Of a learned variance; zeros without one.
+    /// The terms of a learned variance; zeros without one.
     terms: Vec<f32>,
     of_learned: Vec<f32>,
 }
 
-/// What the term of a learned variance is multiplied with.
+/// The factor of the term of a learned variance.
 const FACTOR: f64 = 0.75;
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Setting {
         Self { schedule, objective, density, perturbed: None, variance: None }
     }
 
-    /// The samples from `first` on of a batch of `whole`.
+    /// Runs a step on the samples from `first` on of a batch of `whole`.
     fn run(&self, harness: &Harness, first: u32, batch: u32, whole: u32, step: u32) -> Result<Outcome, Error> {
         let shape = Shape::new(batch, ELEMENTS);
         let key = KEY.first_sample(u64::from(first));
@@ -184,7 +184,7 @@ fn a_learned_variance_has_the_bounds_gradient(harness: &Harness) {
             let [x0, prediction, learned] = [0, 1, 2].map(normals);
             let x_t: Vec<f64> = found.x_t.iter().map(|&x| f64::from(x)).collect();
             let model = Vlb::new(&setting.schedule, predicts, ModelVariance::LearnedRange, None).expect("a bound");
-            // By the noisy sample that was written, not by the noise that is drawn again.
+            // From the noisy sample that was written, not from noise that is drawn again.
             let table = model.table(LossInputs::NoisyAndTarget).expect("rows").map(|row| row.times(FACTOR));
             let (timesteps, elements) = (&found.timesteps[..], ELEMENTS as usize);
             let [prediction, learned, x0, in1] = [&prediction, &learned, &x0, &x_t].map(|values| &values[..]);

@@ -31,7 +31,7 @@ pub const TESTS: &[crate::Test] = &[
 struct Case {
     shape: Shape,
     layout: Layout,
-    /// Of the prediction's and of the second output's gradient.
+    /// The layouts of the gradients of the prediction and of the second output.
     gradients: [Option<Layout>; 2],
     reduction: Reduction,
     /// A factor of the gradients.
@@ -66,11 +66,11 @@ impl Case {
 /// The factors of gradients.
 const SCALES: [f64; 2] = [1.0, 8.0];
 
-/// The row of a batch that has one timestep.
+/// The row of a batch whose samples share one timestep.
 const ONE: u32 = 1;
 
-/// Every term, with variances that are learned and fixed, near the truth's and far from it, for errors of x0 as small as they
-/// are at the first timesteps and as large as at the last ones.
+/// Rows of every term, with learned and with fixed variances, near the true one and far from it, for errors of x0 as small as at the
+/// first timesteps and as large as at the last ones.
 fn rows() -> Vec<VlbRow> {
     let row = |term, prediction, inputs, inverse_deviation, log_ratio| VlbRow {
         prediction,
@@ -90,7 +90,7 @@ fn rows() -> Vec<VlbRow> {
     ]
 }
 
-/// A value of 8 bits in -1..=1, both ends often.
+/// Draws a value of 8 bits in -1..=1, both ends often.
 pub fn pixel(rng: &mut TestRng) -> f32 {
     match rng.below(10) {
         0 => -1.0,
@@ -101,14 +101,14 @@ pub fn pixel(rng: &mut TestRng) -> f32 {
 
 const KEY: NoiseKey = NoiseKey { seed: 77, stream: 2, first_sample: 0xffff_fffe };
 
-/// What a GPU made of a case.
+/// The results of a case on the GPU.
 struct Ran {
     terms: Vec<f32>,
     mean: Option<f32>,
     gradients: [Option<Vec<f32>>; 2],
 }
 
-/// What of a case fits a device with four storage buffers: noise that is drawn, without seeds, and gradients in place.
+/// The part of a case that fits a device with four storage buffers: drawn noise, without seeds, and gradients in place.
 fn fitting(harness: &Harness, case: &Case) -> Case {
     if !harness.is_narrow() {
         return case.clone();
@@ -117,7 +117,7 @@ fn fitting(harness: &Harness, case: &Case) -> Case {
     Case { drawn: true, in_place: true, seeds: false, gradients, ..case.clone() }
 }
 
-/// Runs a case with one table, and compares with the twin of another.
+/// Runs a case with a tampered table, and compares with the twin of the right one. Returns whether they agree, and the results.
 fn check_with(
     harness: &Harness,
     case: &Case,
@@ -302,7 +302,7 @@ pub struct Data<'a> {
     pub in1: &'a [f64],
 }
 
-/// The terms of a batch, and the gradients if `of` says of what.
+/// The terms of a batch, and the gradients of the reduction `of`, or zeros if it is `None`.
 pub fn terms_of(
     harness: &Harness,
     table: &Table<VlbRow>,
@@ -376,7 +376,7 @@ fn bit_identical_in_every_run_and_batch(harness: &Harness) {
     }
 }
 
-/// More samples than a dimension has workgroups.
+/// More samples than a dimension may have workgroups.
 fn many_samples(harness: &Harness) {
     assert_passes(harness, &Case::new(66_000, 4, Storage::F32), 61);
     assert_passes(harness, &Case::new(66_000, 2, Storage::F16), 63);
@@ -397,8 +397,7 @@ fn windows_of_a_small_binding_limit(harness: &Harness) {
     }
 }
 
-/// Both gradients, timesteps from a buffer and noise that is given are nine storage buffers at once; eight are what every
-/// device has.
+/// Both gradients, timesteps from a buffer and noise in a tensor are nine storage buffers at once, and every device has eight.
 fn everything_at_once_within_default_limits(harness: &Harness) {
     let harness = pollster::block_on(async {
         let adapters = tweedie::headless::Gpu::adapters().await;
@@ -444,7 +443,7 @@ fn numbers_that_are_none(harness: &Harness) {
     }
 }
 
-/// Variances and errors far beyond what a network that was trained gives: large, infinite, never a wrong number.
+/// Variances and errors far beyond those of a trained network: the terms are large or infinite, as the twin's, never wrong.
 fn extremes(harness: &Harness) {
     let table = Table::new(rows());
     let timesteps = [0u32, 1, 2, 3, 4];
@@ -473,8 +472,8 @@ fn extremes(harness: &Harness) {
     }
 }
 
-/// Beside a clean sample of 1, an outward error of 2e-8 is beyond the clip though f32 does not see it in the sum: it costs nothing,
-/// where it would be two deviations. Inwards it costs them.
+/// At a clean sample of 1, an outward error of 2e-8 is beyond the clip, although it rounds away in an f32 sum: it costs nothing, where
+/// it would cost two deviations. An inward error costs them.
 fn an_error_beyond_the_clip_that_rounds_away(harness: &Harness) {
     let row = VlbRow {
         prediction: 1.0,
@@ -496,7 +495,7 @@ fn an_error_beyond_the_clip_that_rounds_away(harness: &Harness) {
     }
 }
 
-/// The comparison sees every number of every row that is used.
+/// The comparison notices each wrong number of a row.
 fn a_wrong_coefficient_fails(harness: &Harness) {
     type Break = (&'static str, usize, fn(&mut VlbRow));
     let breaks: [Break; 8] = [
