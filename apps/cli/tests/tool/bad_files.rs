@@ -50,7 +50,7 @@ fn good() -> Tensors {
     READ.iter().fold(t, |tensors, (_, name)| tensors.with(name, Dtype::F32, &[2, 3], &VALUES))
 }
 
-/// A file with this header and these bytes behind it.
+/// A file with this header, followed by these bytes.
 fn raw(header: impl AsRef<[u8]>, data: &[u8]) -> Vec<u8> {
     let header = header.as_ref();
     let length = (header.len() as u64).to_le_bytes();
@@ -224,7 +224,7 @@ fn timesteps() {
             let short = with(dtype, &[3], &[0.0; 3]);
             folder.refuses_input(&short, line, &["`t`", "expected 2 timesteps", "found shape [3]"]);
         }
-        // The schedule decides how far they may go.
+        // The schedule determines the largest timestep.
         let t = with(Dtype::I64, &[2], &[0.0, 50.0]);
         folder.refuses_input(&t, &format!("{line} --train-timesteps 50"), &["0..50", "found 50"]);
         folder.output(&format!("{line} --train-timesteps 51"));
@@ -305,7 +305,7 @@ const BAD_SCHEDULES: [&str; 12] = [
     "--schedule linear-scaled --train-timesteps 3",
 ];
 
-/// Also where no schedule is named: an option that is silently ignored would let somebody believe in its effect.
+/// Bad schedule options are refused even if no schedule is named: an option that is silently ignored would seem to have an effect.
 fn verify_refuses() {
     let folder = Folder::new();
     for options in BAD_SCHEDULES {
@@ -374,7 +374,7 @@ fn unwritable() {
     read_only(&folder);
 }
 
-/// A folder into which nothing may be written. The superuser may, so there is nothing to see for them.
+/// A folder into which nothing may be written. The check is skipped for the superuser, who may write anyway.
 #[cfg(unix)]
 fn read_only(folder: &Folder) {
     use std::os::unix::fs::PermissionsExt;
@@ -389,7 +389,7 @@ fn read_only(folder: &Folder) {
 #[cfg(not(unix))]
 fn read_only(_: &Folder) {}
 
-/// Two outputs belong together: where one cannot be written, the other is left as it was, and they are two files.
+/// Two outputs belong together: they must be different files, and if one cannot be written, the other is left as it was.
 fn two_outputs() {
     let folder = Folder::new();
     folder.refuses(&format!("schedule --out {OUT} --plot {OUT}"), &["--plot"]);
@@ -403,7 +403,7 @@ fn beyond_f32() {
     folder.refuses(&line, &["does not fit f32"]);
 }
 
-/// A finite number that the storage cannot hold would come back as infinity or NaN, and nobody would know why.
+/// A finite number that the storage cannot hold is refused: it would become infinity or NaN without a reason given.
 fn beyond_storage() {
     let folder = Folder::new();
     for (value, storage) in [(1e300, "f32"), (1e300, "bf16"), (1e5, "f16"), (-1e39, "f32")] {
@@ -429,7 +429,7 @@ fn refused_on_the_gpu_too() {
     folder.refuses("noise in.safetensors --out .", &["directory"]);
 }
 
-/// The same damage in every run.
+/// Random numbers for the damage, which are the same in every run of the test.
 struct Dice(u64);
 
 impl Dice {
@@ -440,7 +440,7 @@ impl Dice {
 }
 
 fn damage(dice: &mut Dice, mut bytes: Vec<u8>) -> Vec<u8> {
-    // Half of the damage is in the first bytes, where the header is.
+    // In half of the cases the damage is in the first bytes, where the header is.
     let reach = if dice.below(2) == 0 { bytes.len() } else { bytes.len().min(400) };
     match dice.below(4) {
         0 => bytes.truncate(dice.below(reach)),
@@ -484,5 +484,5 @@ fn fuzz() {
         assert!(!run.stderr.contains("panicked"), "round {round}: {}", run.stderr);
         assert_eq!(folder.names(), ["in.safetensors", OUT], "round {round}");
     }
-    assert!((50..290).contains(&refused), "{refused} of 300 were refused: the damage is not what it should be");
+    assert!((50..290).contains(&refused), "{refused} of 300 were refused: the damage is too weak or too strong");
 }

@@ -11,10 +11,10 @@ pub const TESTS: &[Test] = &[
     ("a_shape_beyond_every_buffer_is_skipped", Needs::Adapter, too_large),
 ];
 
-/// A run of a moment.
+/// A run that takes only a moment.
 const SHORT: &str = "bench --op noise,draw_loss_grad_v --batch 4 --elements 1024 --sets 1 --runs 2";
 
-/// Lines of a row and of a size, as other programs write them too.
+/// A result line of this workload, as other programs write it too.
 fn line(workload: &str) -> String {
     let values = r#""median_ms": 2, "min_bytes": 3072, "gbps": 1.5, "copy_gbps": 3"#;
     format!(
@@ -54,7 +54,7 @@ fn host_times() {
     {
         assert_eq!((&named(what)["workload"], &named(what)["runs"]), (&"host".into(), &1.into()));
     }
-    // Lines of the same names are the same work.
+    // Lines with the same names are compared as the same work.
     let compared = folder.succeeds("bench --with host.jsonl --compare host.jsonl");
     assert_eq!(compared.matches("x  tweedie (").count(), lines.len(), "{compared}");
 }

@@ -1,4 +1,4 @@
-//! Recorded runs of diffusers' classes, replayed whole: what `set_timesteps` and `step` were given is an option or a tensor.
+//! Recorded runs of diffusers' classes, replayed whole: the arguments of `set_timesteps` and `step` are options or tensors.
 
 use crate::models::assert_near;
 use crate::support::{Folder, OUT, id, vectors};
@@ -21,10 +21,10 @@ pub const TESTS: &[Test] = &[
     ("a_class_by_name_has_its_defaults", Needs::Adapter, by_name),
 ];
 
-/// Runs whose samples stay below 10, so that f32 rounds them by less than this many of the tolerances of f64.
+/// The bound in f32, as a multiple of 1e-11. The samples of these runs stay below 10.
 const SINGLE: f64 = 1e7;
 
-/// Runs by the beginnings of their names.
+/// The runs, by the beginnings of their names.
 const RUNS: [&str; 9] = [
     "P_scm",
     "P_flow_lcm",
@@ -45,7 +45,7 @@ fn cases() -> Vec<Value> {
     found
 }
 
-/// The options of `set_timesteps`'s arguments.
+/// The options for the arguments of `set_timesteps`.
 fn arguments(set: &Value) -> String {
     let mut line = String::new();
     let numbers = |value: &Value| value.as_array().expect("a list").iter().map(Value::to_string).collect::<Vec<_>>();
@@ -97,7 +97,7 @@ fn flow_map() {
     let found = folder.output(&format!("replay in.safetensors --config class.json --steps 4 --on cpu --out {OUT}"));
     let expected = Tensors::load(&vectors("P.safetensors")).values("flow_map_shift5_N4/next_timesteps");
     assert_near("next", &found.values("next_timesteps"), &expected, 1e-9);
-    // Another sampler asks for the velocity at its own level.
+    // Another sampler needs the velocity at its own level.
     let named = "replay in.safetensors --config class.json --sampler dpm++ --steps 4 --on cpu";
     let found = folder.output(&format!("{named} --out {OUT}"));
     assert_eq!(found.values("next_timesteps"), found.values("timesteps"));
@@ -117,7 +117,7 @@ fn angles() {
     assert_eq!(told("--steps 2"), ["1.5708", "1.3"].map(|angle| angle.parse::<f64>().expect("an angle")));
 }
 
-/// The run of diffusers with a level for each token, and its first tensors.
+/// The run of diffusers with a level for each token: its folder with these tensors, the tensors, and the tolerance.
 fn of_tokens(names: &[&str]) -> (Folder, Tensors, f64) {
     let text = fs::read_to_string(vectors("P.json")).expect("the cases");
     let all: Vec<Value> = serde_json::from_str(&text).expect("JSON");
@@ -133,7 +133,8 @@ fn of_tokens(names: &[&str]) -> (Folder, Tensors, f64) {
 
 const TOKENS: &str = "replay in.safetensors --config class.json --compat diffusers --sigmas 1,0.75,0.5,0.25";
 
-/// By the timesteps that were told and by the conditions that they follow from; tokens on the first axis of a sample and on another.
+/// From the timesteps of the tokens, and from the conditioning that implies them; with the tokens on the first axis of a sample, and
+/// on the last.
 fn tokens(on: &str, most: f64) {
     let told = ["samples", "model_outputs", "token_timesteps", "moves"];
     let (folder, tensors, tolerance) = of_tokens(&told);
@@ -148,7 +149,7 @@ fn tokens(on: &str, most: f64) {
     let (folder, tensors, _) = of_tokens(&["samples", "model_outputs", "conditioning"]);
     assert_near("conditioned", &folder.noted_output(&line).values("samples"), &expected, bound);
 
-    // [batch, tokens, channels] as [batch, channels, tokens]: what a token does is the same, wherever it lies.
+    // [batch, tokens, channels] as [batch, channels, tokens]: the layout does not change the result of a token.
     let swapped = |values: &[f64]| -> Vec<f64> {
         let sample = |sample: &[f64]| (0..15).map(|i| sample[i % 5 * 3 + i / 5]).collect::<Vec<_>>();
         values.chunks(15).flat_map(sample).collect()
@@ -203,7 +204,7 @@ fn idle() {
         .refuses(&line.replace("--config class.json", "--sampler pi-flow --steps 2 --n-grid 3"), &["slices"]);
 }
 
-/// Every class with its sampler and the defaults of diffusers 0.42.1, and what another choice makes it read.
+/// Every class has a known sampler; some of its defaults are those of diffusers 0.42.1, also where another option enables them.
 fn listed() {
     let folder = Folder::new();
     let classes = folder.objects("list classes --json").remove(0);

@@ -1,4 +1,4 @@
-//! `--config` in every command that has it: the file is read once, and its old spellings are told.
+//! `--config`: the file is read once, and warnings name its old spellings.
 
 use crate::models::tape;
 use crate::support::{Folder, OUT};
@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     ("a_number_beside_a_list", Needs::Nothing, counted_twice),
 ];
 
-/// Two samples of every tensor that a command looks for, and a tape of four calls.
+/// Two samples of every tensor that a command reads, and a tape of four calls.
 fn folder() -> Folder {
     let values = [0.5, -0.25, 0.125, 1.0];
     let names = ["x0", "eps", "x_t", "prediction"];
@@ -21,7 +21,7 @@ fn folder() -> Folder {
     Folder::with(&all.with("t", Dtype::I64, &[2], &[10.0, 500.0]))
 }
 
-/// Every command that computes from a file, and needs no adapter for it.
+/// The commands with `--config` that need no adapter.
 const COMMANDS: [&str; 6] = [
     "noise in.safetensors --on cpu",
     "convert in.safetensors --to x0,epsilon --on cpu",
@@ -31,7 +31,7 @@ const COMMANDS: [&str; 6] = [
     "schedule",
 ];
 
-/// An old file, and how its spellings are read.
+/// A file with old spellings, and the warnings about them.
 const OLD: &str = r#"{"_class_name": "FlaxDDIMScheduler", "beta_end": 0.0195, "beta_schedule": "scaled_linear",
     "beta_start": 0.0015, "clip_sample": false, "timestep_values": null, "tensor_format": "pt", "predict_epsilon": false}"#;
 const READ_AS: [&str; 4] = [
@@ -60,7 +60,7 @@ fn old() {
     }
 }
 
-/// Each list is named, also where the class has a list of its own for two steps.
+/// The error names the list that contradicts `--steps`, also for a class with its own list for two steps.
 fn counted_twice() {
     let folder = folder();
     folder.write("flow.json", br#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}"#);

@@ -24,7 +24,7 @@ pub const TESTS: &[Test] = &[
     ("json", Needs::Nothing, json),
 ];
 
-/// Odd sample sizes, five samples at the timesteps that matter.
+/// Odd sample sizes, with five samples at the critical timesteps.
 const SHAPE: [usize; 3] = [5, 3, 21];
 const TIMES: [usize; 5] = [0, 1, 500, 998, 999];
 
@@ -51,7 +51,7 @@ fn rows(quantity: Quantity) -> Vec<[f64; 2]> {
     TIMES.iter().map(row).collect()
 }
 
-/// Each element of an output from x0 and the noise that was written, within `relative` of its summed terms and `slack`.
+/// Asserts that each element of an output is the mixture of x0 and this noise, to within `relative` of its summed terms plus `slack`.
 fn check_mix(
     what: &str,
     found: &[f64],
@@ -90,10 +90,10 @@ fn drawn(on: &str, relative: f64) {
     let (one, two) = (folder.output(&line(1)), folder.output(&line(2)));
     let same = one.values("eps").iter().zip(two.values("eps")).filter(|(a, b)| **a == *b).count();
     assert!(same < 3, "{same} of 315 normals are those of another seed");
-    // Without a seed it is 0, and the noise comes with it.
+    // The default seed is 0.
     let unsaid = folder.output(&format!("noise in.safetensors --target v {on} --out {OUT}"));
     assert_eq!(unsaid, folder.output(&line(0)));
-    // The file that was written is one that can be read: its noise, given, makes the same sample.
+    // The noise of a written file can be given as input, and makes the same sample.
     clean().with_tensor("eps", one.tensor("eps").clone()).save(&folder.path("in.safetensors"));
     let again = folder.output(&format!("noise in.safetensors --target v {on} --out {OUT}"));
     assert_eq!(again.names(), ["target", "x_t"]);
@@ -105,7 +105,7 @@ fn drawn(on: &str, relative: f64) {
         f64::max(relative, f64::EPSILON),
         |_, _| 0.0,
     );
-    // Noise that is there cannot be drawn from a seed.
+    // A seed is refused if the file already has noise.
     folder.refuses(&line(1), &["--seed", "`eps`"]);
 }
 
@@ -117,7 +117,7 @@ fn drawn_in_halves() {
         for (z, expected) in found.values("eps").iter().zip(NoiseKey::seed(9).reference(5, 63)) {
             assert!((z - expected).abs() <= NORMAL + step(expected), "{storage}: {z}, expected {expected}");
         }
-        // The kernel goes on with what it drew; what it wrote has been rounded.
+        // The kernel computes with the noise as drawn; the noise that it writes is rounded.
         let noise = NoiseKey::seed(9).reference(5, 63);
         for (name, quantity) in [("x_t", Quantity::Xt), ("target", Quantity::V)] {
             let slack = |value: f64, b: f64| step(value) + 4.0 * NORMAL * b.abs();
@@ -198,7 +198,7 @@ fn ranks(on: &str) {
             }
         }
     }
-    // Rank 1: every sample is one number, and 24 of them each have their timestep.
+    // Rank 1: every sample is one number, and each of the 24 has its own timestep.
     let found = Folder::with(&input(&[24], 24)).output(&commands[1]);
     assert_eq!((&found.tensor("mean").shape[..], &found.tensor("variance").shape[..]), (&[24][..], &[24][..]));
     let single = Folder::with(&input(&[24, 1], 24)).output(&commands[1]);
@@ -221,7 +221,7 @@ fn several_outputs(on: &str) {
         assert_eq!(alone.tensor(name), all.tensor(name), "{name} on its own");
     }
     assert_eq!(convert("score,flow,v,x_t,epsilon,x0").names(), ["epsilon", "flow", "score", "v", "x0", "x_t"]);
-    // A quantity that is given or known comes back as it is, and is called what it was called.
+    // A quantity that the file has is returned unchanged, under the name by which it was requested.
     let same = convert("noisy,eps");
     assert_eq!((same.names(), same.values("eps")), (vec!["eps", "noisy"], ramp(315)));
     assert_eq!(same.values("noisy"), ramp(315));

@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     ("a_value_that_does_not_exist_is_no_overflow", Needs::Nothing, undefined),
 ];
 
-/// The program fails with code 1 and these words, writes nothing, and writes all the same with `--force`.
+/// Asserts that the tool fails with code 1 and these words and writes nothing, and that with `--force` it warns and writes the file.
 #[track_caller]
 fn overflows(folder: &Folder, line: &str, words: &str, name: &str) {
     let line = format!("{line} --out {OUT}");
@@ -27,7 +27,7 @@ fn overflows(folder: &Folder, line: &str, words: &str, name: &str) {
     assert!(Tensors::load(&folder.path(OUT)).values(name).iter().any(|value| !value.is_finite()), "{line}");
 }
 
-/// The clean sample of epsilon at much noise is beyond f16, and what is finite passes.
+/// The clean sample that an epsilon implies at high noise is beyond f16, but within f32, where `--force` changes nothing.
 fn step() {
     let outputs = [0.0, 600.0, 0.0, 600.0, 0.0, 600.0, 0.0, 600.0, 0.0, 600.0, 0.0, 600.0];
     let tape = Tensors::default().with("initial", Dtype::F64, &[2, 2], &[0.5, -1.0, 1.0, 0.25]);
@@ -62,7 +62,8 @@ fn gradient() {
     assert_eq!(folder.output(&format!("{line} --out {OUT}")).values("grad"), [0.0, 120_000.0]);
 }
 
-/// 20,000 timesteps of the linear schedule end beyond f32; the file looks at two that do not, and then at one that does.
+/// A linear schedule of 20,000 timesteps ends with coefficients beyond f32. The file first uses two timesteps before that, then the
+/// last one.
 fn coefficient() {
     let pair = Tensors::default().with("x_t", Dtype::F64, &[2, 1], &[0.5, 1.0]);
     let pair = pair.with("prediction", Dtype::F64, &[2, 1], &[0.25, 2.0]);

@@ -28,7 +28,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
 }
 
-/// Windows of schedulers through a run file, in JSON and in a file of tensors.
+/// Every ninth recorded window of a scheduler's grid, through a run file, as JSON and as a file of tensors.
 fn recorded_grids() {
     let cases: Vec<Value> =
         serde_json::from_str(&fs::read_to_string(vectors("K_grids.json")).expect("the cases")).expect("JSON");

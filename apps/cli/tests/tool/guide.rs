@@ -52,12 +52,12 @@ fn results(case: &Value) -> Vec<(String, Value)> {
     }
 }
 
-/// Runs every recorded configuration as a run file, as it stands.
+/// Runs every recorded configuration as a run file, unchanged.
 fn recorded(on: &str, tolerance: &str) {
     assert_eq!(["G", "G_fdg_levels"].map(|file| recorded_in(file, on, tolerance)), [45, 22]);
 }
 
-/// The number of results that a file of cases has.
+/// Checks every result of a file of cases, and returns how many there are.
 fn recorded_in(file: &str, on: &str, tolerance: &str) -> usize {
     let text = fs::read_to_string(vectors(&format!("{file}.json"))).expect("the cases");
     let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
@@ -119,7 +119,7 @@ fn positions() {
 fn in_every_storage(folder: &Folder, kind: &Value) {
     let inputs = Tensors::load(&folder.path("in.safetensors"));
     folder.write("run.json", json!({ "guidance": kind }).to_string().as_bytes());
-    // Half a step of each storage, of results up to 4.
+    // About one step of f16 and of bf16, and four of f32, for results up to 4.
     for (dtype, tolerance) in [(Dtype::F32, 1e-6), (Dtype::F16, 2e-3), (Dtype::BF16, 2e-2)] {
         let stored = inputs.stored(dtype);
         folder.write("in.safetensors", &stored.bytes());
@@ -140,7 +140,7 @@ fn alone() {
     assert!(out(&format!("{zero_star}}}")).iter().all(|x| *x != 0.0));
     // A number is the scale of plain guidance.
     assert_eq!(out(r#"{"guidance": 2.5}"#), out(r#"{"guidance": {"kind": "cfg", "cfg": 2.5}}"#));
-    // In ComfyUI some names are other formulas.
+    // In ComfyUI some names mean other formulas.
     let perp = |compat: &str| out(&format!(r#"{{"guidance": "perp-neg", "compat": "{compat}"}}"#));
     assert_eq!(perp("comfyui"), out(r#"{"guidance": "perp-neg-batch"}"#));
     assert_ne!(perp("comfyui"), perp("published"));
@@ -173,7 +173,7 @@ fn misfits() {
     folder.refuses_input(&alone, &format!("{GUIDE} --on cpu"), &["expected a tensor `pred_uncond`"]);
 }
 
-/// Whatever is listed guides, under each of its names.
+/// Every listed guider gives finite results, under each of its names.
 fn listed() {
     let folder = pictures();
     let entries = folder.objects("list guidance --json").remove(0);

@@ -14,10 +14,10 @@ pub const TESTS: &[Test] = &[
     ("masks_that_fit_nothing", Needs::Nothing, misfits),
 ];
 
-/// Samples of a few units, which f32 rounds by less than this many of the tolerances of f64.
+/// The bound in f32, as a multiple of the tolerance in f64. The samples are of the order of a few units.
 const SINGLE: f64 = 1e6;
 
-/// Runs by the beginnings of their names.
+/// The runs, by the beginnings of their names.
 const RUNS: [&str; 5] = ["P_sasolver", "P_tcd", "P_cm", "P_unclip", "P_wuerstchen"];
 
 fn cases(of: &[&str]) -> Vec<Value> {
@@ -64,7 +64,7 @@ fn jumps(on: &str, most: f64) {
     let found = folder.noted_output(&format!("{line} {on}")).values("samples");
     let recorded = Tensors::load(&folder.path("in.safetensors"));
     let (all, kind) = (recorded.values("samples"), recorded.values("kind"));
-    // Before each call of the network, and at the end: no network sees the samples between.
+    // The tool writes the sample before each call of the network, and the last one; the network does not see the samples between.
     let seen = kind.iter().map(|kind| *kind == 0.0).chain([true]);
     let elements = all.len() / (kind.len() + 1);
     let expected: Vec<f64> =

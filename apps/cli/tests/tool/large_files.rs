@@ -1,4 +1,4 @@
-//! Files that are computed in windows: samples larger than a window, mistakes in a later one, memory, and Ctrl-C.
+//! Files that are processed in windows: samples larger than a window, errors in a later window, memory, and Ctrl-C.
 
 use crate::support::{Folder, OUT};
 use crate::tensors::Tensors;
@@ -9,7 +9,7 @@ pub const TESTS: &[Test] = &[
     ("a_sample_larger_than_a_window_on_the_cpu", Needs::Nothing, || large_sample("--on cpu")),
     ("a_sample_larger_than_a_window", Needs::Adapter, || large_sample("")),
     ("a_mistake_in_a_later_window", Needs::Nothing, late_mistake),
-    #[cfg(target_os = "linux")] // which tells how much memory a process had at most
+    #[cfg(target_os = "linux")] // where a process's peak memory can be read
     ("memory_does_not_grow_with_the_file_on_the_cpu", Needs::Nothing, || processes::memory("--on cpu")),
     #[cfg(target_os = "linux")]
     ("memory_does_not_grow_with_the_file", Needs::Adapter, || processes::memory("")),
@@ -51,7 +51,7 @@ fn large_sample(on: &str) {
             let found = one.values(name)[0];
             assert!((found - mean).abs() <= 1e-6 * mean, "{name} {of}: {found}, expected {mean}");
         }
-        // The mean over five times as many elements; the mean over the batch divides by five already.
+        // One sample has a mean over five times as many elements; in the mean over the batch, the parts are divided by five too.
         let factor = if of == "sum" { 1.0 / PARTS as f64 } else { 1.0 };
         for (found, part) in one.values("grad").iter().zip(many.values("grad")) {
             let expected = factor * part;
@@ -60,7 +60,7 @@ fn large_sample(on: &str) {
     }
 }
 
-/// The place in the tensor is told, not that in the window; and what was written before is gone.
+/// The error gives the place in the tensor, not in the window, and the output of the earlier windows is removed.
 fn late_mistake() {
     let (batch, elements) = (9, WINDOW / 4);
     let mut x0 = numbers(batch * elements, 2_654_435_769);
@@ -121,7 +121,7 @@ mod processes {
         command.spawn().expect("the tool starts")
     }
 
-    /// The most memory that the tool had, looked at until it ends.
+    /// The peak memory of the tool, read again and again until it ends.
     fn peak(folder: &Folder, on: &str) -> u64 {
         let mut tool = start(folder, on);
         let mut most = 0;
@@ -137,7 +137,7 @@ mod processes {
         most
     }
 
-    /// `VmHWM` of a process that has not ended.
+    /// `VmHWM` of a running process, in bytes.
     fn high_water(tool: &Child) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", tool.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

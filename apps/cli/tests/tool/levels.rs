@@ -1,4 +1,4 @@
-//! Levels of samples: timesteps that are not whole, tensors that agree or do not, levels that a result does not need.
+//! Noise levels of samples: fractional timesteps, several tensors of levels that agree or not, levels that a result does not need.
 
 use crate::models::{EXACT, NOISE, TOLD, X0, assert_near, folder, pair, tape};
 use crate::support::{Folder, OUT, run};
@@ -55,7 +55,7 @@ fn coefficients(dtype: Dtype, t: [f64; 2], model: &str) -> [[f64; 2]; 2] {
     [[signal[0], noise[0]], [signal[2], noise[2]]]
 }
 
-/// The ratio of noise to signal is a line between whole timesteps, and the level lies on the curve of the process.
+/// Between whole timesteps the noise-to-signal ratio is linear, and the level lies on the curve of the process.
 fn between() {
     for (model, curve) in
         [("--process vp", (|a: f64, s: f64| a.hypot(s)) as fn(f64, f64) -> f64), ("--process ve", |a, _| a)]
@@ -101,7 +101,7 @@ fn several() {
     refuse(&floats, "noise in.safetensors --process flow", &["`time`", "`sigma`", "sample 1"]);
     let far = with("sigma", [0.5, 0.25]).with("time", Dtype::F64, &[2], &[0.5, 2.0]);
     refuse(&far, "noise in.safetensors --process flow", &["`time`", "within 0..=1"]);
-    // Ratios of a schedule, as they are without a model.
+    // Without a model, `sigma` is the noise-to-signal ratio of the schedule.
     refuse(&with("sigma", [0.5, 0.25]), "noise in.safetensors", &["`sigma`", "`t`", "sample 0"]);
 }
 
@@ -143,7 +143,7 @@ fn predicted(t: [f64; 2]) -> Tensors {
     tensors.with("prediction", Dtype::F64, &[2, 2], &NOISE).with("t", Dtype::I64, &[2], &t)
 }
 
-/// Epsilon at zero terminal SNR, where steps follow the schedule and where they do not. The reason is given once.
+/// Epsilon at zero terminal SNR, with steps that follow the schedule and with others. The reason is given once.
 fn no_posterior() {
     let chain = predicted([500.0, 999.0]);
     for input in [chain.clone(), chain.with("t_to", Dtype::I64, &[2], &[100.0, 100.0])] {
@@ -159,7 +159,7 @@ fn no_posterior() {
     }
 }
 
-/// Timestep 0 inherits the logarithm of timestep 1 in the steps of a schedule alone.
+/// Timestep 0 inherits the logarithm of timestep 1 only in steps that follow the schedule.
 fn certain() {
     let logarithms = |input: &Tensors| {
         let out =
@@ -174,7 +174,7 @@ fn certain() {
     assert_eq!(named[1], 1e-20f64.ln());
 }
 
-/// Every process, with predictions of either sign and of another process.
+/// The timesteps that a network is told, for every process, with predictions of either sign and of other processes.
 fn told() {
     let listed = |options: &str, what: &str, expected: &[f64]| {
         let line = format!("replay in.safetensors --sampler euler {options} {what} --on cpu --out {OUT}");

@@ -40,7 +40,7 @@ fn case(name: &str) -> Value {
     cases("D").into_iter().find(|case| id(case) == name).expect("the case")
 }
 
-/// Tolerance of a loss in the manifest, relative to it. Where it is a text, it names the losses last.
+/// The manifest's relative tolerance of a loss. If it is a text, it ends with the one for losses.
 fn tolerance(case: &Value, on: On) -> f64 {
     let limit = &case["tolerance"][if on == On::Cpu { "float64" } else { "float32" }];
     let named = || limit.as_str()?.rsplit_once("losses ")?.1.parse().ok();
@@ -56,7 +56,8 @@ fn assert_relative(what: &str, found: &[f64], expected: &[f64], limit: f64) {
     }
 }
 
-/// Tolerance of f32, relative to the largest entry of its sample: an error of the prediction may be a difference of large numbers.
+/// Compares gradients. On the GPU the tolerance is relative to the largest entry of the sample: an error of the prediction may be a
+/// difference of large numbers.
 #[track_caller]
 fn assert_gradient(what: &str, found: &Tensor, expected: &[f64], on: On, limit: f64) {
     let values = found.values();
@@ -86,8 +87,7 @@ fn rounding(on: On, x: f64) -> f64 {
 /// The manifest's tolerance of a gradient in f32, relative to its largest entry.
 const GRADIENT: f64 = 4e-7;
 
-/// Returns whether the same sums were taken in another order, or with factors that were rounded once more: nothing else may
-/// differ.
+/// The relative bound for the same sums in another order, or with factors that are rounded once more.
 fn order(on: On) -> f64 {
     if on == On::Cpu { 1e-14 } else { 1e-6 }
 }
@@ -197,7 +197,7 @@ fn edm_by_sigma(on: On) {
     }
 }
 
-/// An epsilon loss is snr times an x0 loss; a target at hand gives what the pair gives.
+/// An epsilon loss is snr times an x0 loss; a target from the file gives the same as x0 and epsilon do.
 fn another_quantity(on: On) {
     let (case, file, folder) = weighted("v");
     let (options, limit) = (options(&case).expect("a recipe"), tolerance(&case, on));
@@ -211,7 +211,7 @@ fn another_quantity(on: On) {
     let given = file.renamed(&[("pred_v", "prediction"), ("eps", "target"), ("t", "t")]);
     let folder = Folder::with(&given.with_tensor("x_t", noisy.tensor("x_t").clone()));
     let found = folder.output(&loss_on(on, &format!("--predicts v --target epsilon {options}")));
-    // In f32 the error of the prediction is a difference of numbers around 1, which were rounded four times.
+    // In f32 the error of the prediction is a difference of numbers of order 1 with four roundings.
     let rounded = if on == On::Cpu { 0.0 } else { 4.0 * Storage::F32.unit_roundoff() };
     for (found, expected) in found.values("loss").into_iter().zip(epsilon.values("loss")) {
         let limit = limit + 2.0 * rounded / expected.sqrt();
@@ -252,7 +252,7 @@ fn every_storage() {
     }
 }
 
-/// Inputs are rounded to the storage; results are as good as in f32.
+/// Only the inputs are rounded to the storage; the losses are as accurate as in f32.
 fn every_storage_on_the_gpu() {
     let (case, file, _) = weighted("v");
     let options = format!("--predicts v --weight min-snr {}", options(&case).expect("a recipe"));
@@ -272,7 +272,7 @@ fn every_storage_on_the_gpu() {
     }
 }
 
-/// A coefficient that is off by one part in ten thousand is told from the right one, in the loss and in the gradient.
+/// A parameter that is off by one part in ten thousand is noticed, in the loss and in the gradient.
 fn wrong_coefficient() {
     let (case, file, folder) = weighted("v");
     let found = |options: &str| folder.output(&loss_on(GPU, &format!("--predicts v --weight min-snr {options}")));

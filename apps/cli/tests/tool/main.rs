@@ -36,7 +36,7 @@ use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// A test fails by panicking, like any other.
+/// A test: its name, what it needs, and its function, which fails by panicking.
 type Test = (&'static str, Needs, fn());
 
 /// Requirement of a test.

@@ -94,13 +94,13 @@ fn unknown_backend() {
     run("devices --backend cuda").assert_one_line_error("devices", 2);
 }
 
-/// The filmstrip as pixels, after a look at its size.
+/// The filmstrip as pixels, after checks of its size and its colours.
 #[track_caller]
 fn filmstrip(folder: &Folder, out: &str) -> RgbImage {
     let bytes = std::fs::read(folder.path(out).join("filmstrip.png")).expect("a filmstrip");
     assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n") && bytes.len() > 10_000, "{} bytes", bytes.len());
     let image = image::load_from_memory(&bytes).expect("a picture").to_rgb8();
-    // Eight columns and four rows of pictures that can be recognised.
+    // Eight columns and four rows, each picture large enough to be recognised.
     let (width, height) = image.dimensions();
     assert!((8 * 64..8 * 400).contains(&width) && (4 * 48..4 * 400).contains(&height), "{width} x {height}");
     let mut colours: Vec<[u8; 3]> = image.pixels().map(|pixel| pixel.0).collect();
@@ -118,7 +118,7 @@ fn demo_on_its_own_picture() {
     }
     assert!(!text.contains("FAILED"), "{text}");
     let (width, height) = filmstrip(&folder, "new/folder").dimensions();
-    // The pictures are shown at a size at which eight stand side by side.
+    // Eight pictures fit side by side.
     assert!(width > 1000 && height > 400 && width > height, "{width} x {height}");
     let names: Vec<_> = std::fs::read_dir(folder.path("new/folder")).expect("the folder").collect();
     assert_eq!(names.len(), 1, "no temporary file is left");
@@ -151,7 +151,7 @@ fn demo_on_other_pictures() {
     }
 }
 
-/// A sheet with a row for each class: the digits are white on black, and no two are alike.
+/// A sheet large enough for a row for each class, with some white digits on much black.
 fn demo_with_digits() {
     let folder = Folder::new();
     RgbImage::from_fn(3, 2, |x, y| Rgb([(x * 100) as u8, (y * 200) as u8, 128]))
@@ -173,7 +173,7 @@ fn demo_with_digits() {
     assert!(part(|channel| channel > 200) > 0.01 && part(|channel| channel < 40) > 0.3);
 }
 
-/// Noise of any scale is held against its own bound.
+/// The checks pass for every process, whatever the scale of its noise.
 fn demo_of_processes() {
     let folder = Folder::new();
     RgbImage::from_fn(3, 2, |x, y| Rgb([(x * 100) as u8, (y * 200) as u8, 128]))
@@ -237,7 +237,7 @@ fn verify_notices() {
     assert_eq!(stderr, format!("error: {checks} of {checks} checks exceed their bounds\n"));
 }
 
-/// An option that is silently ignored would let somebody believe that they have checked what was never run.
+/// An option that is silently ignored would let users believe that they have checked what was never run.
 fn verify_heeds_options() {
     let Run { code, stdout, stderr } = run("verify --storage bf16 --beta-end 0.05");
     assert_eq!(code, Some(0), "{stderr}");

@@ -1,4 +1,4 @@
-//! Files of models that are no ordinary ones, and what a schedule shows of a model.
+//! Configurations of unusual models, and what `schedule` shows of a model.
 
 use crate::models::{EXACT, NOISE, TOLD, X0, assert_near, folder, tape};
 use crate::support::{Folder, OUT};
@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     ("which_list_a_run_used", Needs::Nothing, used),
 ];
 
-/// SCM is handed `sigma_data` times TrigFlow's output: `x0 = cos(t)*x - sin(t)*F`.
+/// SCM receives `sigma_data` times TrigFlow's output: `x0 = cos(t)*x - sin(t)*F`.
 fn sprint() {
     let folder = folder(&tape(2));
     folder.write("scm.json", br#"{"_class_name": "SCMScheduler", "prediction_type": "trigflow", "sigma_data": 0.5}"#);
@@ -25,7 +25,7 @@ fn sprint() {
         let next = 1.3f64.cos() * first + 0.5 * 1.3f64.sin() * 0.25;
         assert_near("a call", &[clean[i], samples[4 + i], samples[8 + i]], &[first, next, second], EXACT);
     }
-    // The same file converts outputs in the same units.
+    // With the same file, `convert` takes outputs in the same units.
     let x_t = Tensors::default().with("x_t", Dtype::F64, &[1, 4], &X0).with("prediction", Dtype::F64, &[1, 4], &NOISE);
     x_t.with("time", Dtype::F64, &[1], &[1.3]).save(&folder.path("in.safetensors"));
     let converted = folder.output(&format!("convert in.safetensors --config scm.json --to x0 --on cpu --out {OUT}"));

@@ -1,4 +1,4 @@
-//! Models of every process by every road: a file, a name, options by hand; levels from timesteps, sigmas and times.
+//! Models of every process, given by a file, by a name or by options; levels from timesteps, sigmas and times.
 
 use crate::support::{Folder, OUT};
 use crate::tensors::Tensors;
@@ -25,7 +25,7 @@ pub const EXACT: f64 = 1e-14;
 /// A few roundings of f32, of values below 4.
 const SINGLE: f64 = 1e-6;
 
-/// Published timesteps are compared to this, far below the difference of any two rules.
+/// Tolerance of published timesteps, far below the difference between any two rules.
 pub const TOLD: f64 = 1e-9;
 
 const FLUX: &str = r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "base_image_seq_len": 256, "base_shift": 0.5,
@@ -44,7 +44,7 @@ const TOKENS: &str = r#"{"_class_name": "VQDiffusionScheduler", "num_vec_classes
 pub const X0: [f64; 4] = [0.5, -1.25, 2.0, 0.125];
 pub const NOISE: [f64; 4] = [-0.75, 0.5, 1.5, -2.0];
 
-/// Clean samples, noise, and the level of each of two samples under a name.
+/// Clean samples, noise, and the levels of two samples in a tensor of this name.
 pub fn pair(name: &str, dtype: Dtype, levels: [f64; 2]) -> Tensors {
     let of = |tensors: Tensors, name: &str, values: &[f64]| tensors.with(name, Dtype::F64, &[2, 2], values);
     of(of(Tensors::default(), "x0", &X0), "eps", &NOISE).with(name, dtype, &[2], &levels)
@@ -68,7 +68,7 @@ pub fn assert_near(what: &str, found: &[f64], expected: &[f64], bound: f64) {
     }
 }
 
-/// `alpha*x0 + sigma*eps` with the level of each sample.
+/// `alpha*x0 + sigma*eps`, with a level `[alpha, sigma]` for each sample.
 fn mixed(levels: [[f64; 2]; 2]) -> Vec<f64> {
     (0..4).map(|i| levels[i / 2][0] * X0[i] + levels[i / 2][1] * NOISE[i]).collect()
 }
@@ -96,7 +96,7 @@ fn noised(on: &str, bound: f64) {
         assert_near(model, &out.values("x_t"), &flow([0.5, 0.75]), bound);
         assert_near(model, &out.values("target"), &velocity().iter().map(|u| -u).collect::<Vec<_>>(), bound);
     }
-    // A schedule that is named stays.
+    // A schedule that is named takes precedence.
     let named = folder.output(&format!("noise in.safetensors --schedule linear --target flow {on} --out {OUT}"));
     assert!((named.values("x_t")[0] - flow([0.5, 0.25])[0]).abs() > 0.01);
 }
@@ -208,21 +208,21 @@ fn loss() {
         ("time", Dtype::F64, [0.5, 0.25]),
     ] {
         for model in ["--process flow", "--config flux.json", "--model sd3", "--predicts flow"] {
-            // `--predicts flow` takes a sigma for that of a flow.
+            // With `--predicts flow`, `sigma` is that of a flow.
             assert_near(model, &of(tensor, 1.0, model), &plain, EXACT);
-            // An error of the velocity is `-t` times one of x0, and the ratio of signal to noise is 1 and 9.
+            // The error of x0 is `-t` times that of the velocity; the signal-to-noise ratios are 1 and 9.
             assert_near(model, &of(tensor, 1.0, &format!("{model} --target x0")), &by([0.25, 0.0625]), EXACT);
             let snr = format!("{model} --target x0 --weight min-snr --gamma 5");
             assert_near(&snr, &of(tensor, 1.0, &snr), &by([0.25, 0.0625 * 5.0]), EXACT);
         }
-        // The other sign on the same process, at the same levels.
+        // The other sign in the same process, at the same levels.
         let negated = "--process flow --predicts rising-flow";
         assert_near(negated, &of(tensor, -1.0, negated), &plain, EXACT);
         assert_near(negated, &of(tensor, -1.0, &format!("{negated} --target x0")), &by([0.25, 0.0625]), EXACT);
     }
 }
 
-/// Network outputs for so many calls.
+/// The tensors that `replay` reads, with network outputs for this number of calls.
 pub fn tape(calls: usize) -> Tensors {
     let outputs: Vec<f64> = (0..calls * 4).map(|i| (i % 7) as f64 / 8.0 - 0.375).collect();
     let noises = Tensors::default().with("noises", Dtype::F64, &[9, 2, 2], &[0.25; 36]);
@@ -284,7 +284,7 @@ fn visited() {
     let rising = [0.0, 250.0, 500.0, 750.0];
     assert_near("mochi", &told("--config mochi.json --steps 4", 4), &rising, TOLD);
     assert_near("mochi, listed", &told("--config mochi.json --timesteps 0,250,500,750", 4), &rising, TOLD);
-    // An EDM network is told ln(sigma)/4, whatever places the levels.
+    // An EDM network is told ln(sigma)/4, however its levels are chosen.
     for options in ["--process edm --sampler euler --sigmas 80,3,1", "--prediction edm --sampler euler --sigmas 80,3,1"]
     {
         assert_near(options, &told(options, 3), &[80.0f64, 3.0, 1.0].map(|sigma| sigma.ln() / 4.0), TOLD);

@@ -1,4 +1,4 @@
-//! The noise of other systems from the command line: every case of group N and the noise of group K.
+//! The noise of other systems from the command line: the cases of group N and the noise of group K.
 
 use crate::support::{Folder, vectors};
 use crate::tensors::{Tensor, Tensors};
@@ -17,7 +17,7 @@ pub const TESTS: &[Test] = &[
     ("variation", Needs::Nothing, variation),
 ];
 
-/// A case and its tensors.
+/// A case and the tensors of its group.
 struct Case {
     config: Value,
     tolerance: Value,
@@ -39,7 +39,7 @@ impl Case {
         self.file.tensor(&format!("{}/{name}", self.id))
     }
 
-    /// bfloat16 is stored as its bits.
+    /// Reads the values of a tensor. bfloat16 is stored as its bits, in U16.
     #[track_caller]
     fn values(&self, name: &str) -> Vec<f64> {
         let tensor = self.tensor(name);
@@ -54,7 +54,7 @@ impl Case {
         seeds.iter().map(|seed| seed.as_str().expect("a seed").to_owned()).collect()
     }
 
-    /// The difference that the case allows at a value in this type.
+    /// The difference that the case allows from a value in this type.
     fn bound(&self, dtype: &str) -> impl Fn(f64) -> f64 {
         let named = |key: &str| self.tolerance[key].as_f64().expect("a tolerance");
         let (relative, least) = match dtype {
@@ -156,7 +156,7 @@ fn torch_cuda() {
     for id in ["N_cuda_small", "N_cuda_t4", "N_cuda_h100_a100"] {
         let case = Case::named(id);
         let draws = case.config["draws"].as_array().expect("draws").clone();
-        // One draw of nine million numbers is enough.
+        // A single draw of nine million numbers is enough.
         for (k, draw) in draws.iter().enumerate().filter(|(k, draw)| *k == 0 || draw["n"].as_u64() < Some(9_000_000)) {
             let seed = draw["seed"].as_str().expect("a seed");
             let line = format!(
@@ -201,7 +201,7 @@ fn jax() {
                 let out = randn(&format!("--source {source} --seed {seed} {sizes} --dtype {dtype} --words"));
                 let found: Vec<f64> = (0..7).flat_map(|k| out.values(&format!("call{k}"))).collect();
                 let expected = case.values(&format!("seed{seed}_{dtype}"));
-                // The 16-bit types are tables of what erfinv gives, and exact.
+                // The 16-bit types are read from tables of erfinv's results, and are exact.
                 let bound = |x| if dtype == "f32" { case.bound(dtype)(x) } else { 0.0 };
                 assert_close(id, &found, &expected, bound);
                 let width = tensor(bits).bytes.len() / 170;
@@ -272,7 +272,7 @@ fn comfyui() {
     }
 }
 
-/// The tolerance of the Brownian tree: float32 sums of bridges as long as the root of the range, over that of a step.
+/// The tolerance of the Brownian tree, whose values are f32 sums of bridges. It grows with the root of the range over the step.
 const TREE: f64 = 2e-5;
 
 fn brownian() {
@@ -322,7 +322,7 @@ fn variation() {
             assert_close(name, &out.values("noise"), &case.values(&format!("{name}_{strength}")), case.bound("f32"));
         }
     }
-    // A batch is turned sample by sample, whether its generator is one or one for each.
+    // Each sample of a batch is interpolated by itself, with one generator for the batch or one for each sample.
     let apart = "--source torch-cpu --seeds 42,43 --shape 2,4,6,5 --variation-seed 1000,1001 --variation-strength 0.25";
     let first = randn(&format!("{seeds} --variation-strength 0.25")).values("noise");
     assert_eq!(randn(apart).values("noise")[..120], first);

@@ -7,7 +7,7 @@ use crate::{Needs, Test};
 pub const TESTS: &[Test] =
     &[("own_noise", Needs::Nothing, own), ("bad_options", Needs::Nothing, bad_options), ("json", Needs::Nothing, json)];
 
-/// Our own noise is that of every command, and our path does not depend on its steps.
+/// The source `tweedie` draws the noise that every command draws; the increments of `brownian-path` add up, whatever its steps.
 fn own() {
     let out = randn("--seed 7 --shape 3,5 --shape 3,5 --dtype f64");
     for stream in 0..2 {

@@ -1,4 +1,4 @@
-//! `tweedie replay` against the runs of group C, with the manifest's bounds, and on input that cannot be right.
+//! `tweedie replay` against the runs of group C, with the manifest's bounds, and on wrong input.
 
 use crate::support::{Folder, OUT, On, cases, fails, id, load};
 use crate::tensors::Tensors;
@@ -22,23 +22,23 @@ pub const TESTS: &[Test] = &[
 
 const GPU: On = On::Gpu(Storage::F32);
 
-/// The options that set churn.
+/// The keys and options of churn.
 const CHURN: [(&str, &str); 4] =
     [("s_churn", "--s-churn"), ("s_tmin", "--s-tmin"), ("s_tmax", "--s-tmax"), ("s_noise", "--s-noise")];
 
-/// The options of a group that are given, from pairs of key and option.
+/// Options for the keys of a group that are set, from pairs of key and option.
 fn flags(group: &Value, keys: &[(&str, &str)]) -> String {
     let given = keys.iter().filter(|(key, _)| !group[key].is_null());
     given.map(|(key, flag)| format!("{flag} {} ", group[key])).collect()
 }
 
-/// The unit roundoff of f32 for the sample, the prediction, the sum of their terms and the storing of it.
+/// Four unit roundoffs of f32: for the sample, the prediction, the sum of their terms, and storing it.
 const ROUNDINGS: f64 = 4.0 / (1 << 24) as f64;
 
-/// A float timestep of the vectors went through an f64 logarithm and an interpolation among 1000 of them.
+/// Tolerance of timesteps. A float timestep of the vectors comes from an f64 logarithm and an interpolation among 1000 of them.
 const TIMESTEP: f64 = 1e-9;
 
-/// A run of another system, under the names that the tool reads.
+/// A recorded run of another system, with its tensors under the names that the tool reads.
 struct Run {
     case: Value,
     file: Tensors,
@@ -83,9 +83,9 @@ impl Run {
 
     /// Allowed error of each sample.
     ///
-    /// In f64 that is the manifest's. Its bound for f32 is for a network that answers to the disturbed sample, and so takes
-    /// a part of the error back. Recorded answers do not: where they are epsilon, an error grows as the signal does. So
-    /// each call adds some roundings, and what was there before is carried on.
+    /// In f64 it is the manifest's. The manifest's bound for f32 assumes a network that sees the rounded sample and so corrects a
+    /// part of the error. Recorded outputs do not: if they are epsilon, an error grows with the signal. So each call multiplies the
+    /// error so far by its growth and adds some roundings.
     fn bounds(&self, on: On) -> Vec<f64> {
         let tolerance = &self.case["tolerance"];
         let largest = |name: &str| -> Vec<f64> {
@@ -108,7 +108,7 @@ impl Run {
         bounds
     }
 
-    /// Growth of an error in call `k`, given the output of the network.
+    /// Growth of an error in call `k`, with a fixed output of the network.
     fn growth(&self, k: usize) -> f64 {
         let config = self.config();
         let exploding =
@@ -121,7 +121,7 @@ impl Run {
         alphas.get(k + 1).copied().unwrap_or(1.0) / alphas[k]
     }
 
-    /// Runs the tool and holds the samples against the vectors'.
+    /// Runs the tool and compares its samples with those of the vectors.
     fn check(&self, folder: &Folder, options: &str, on: On, samples: &str) {
         let name = id(&self.case);
         let found = folder.output(&format!("replay in.safetensors {options} {} --out {OUT}", on.options()));
@@ -155,7 +155,7 @@ impl Run {
         }
     }
 
-    /// Growth of a sample's error in the clean sample: 1/alpha of the network's level, but for v.
+    /// Bound on the growth of a sample's error in the clean sample: 1/alpha at the network's level. For v it is less.
     fn amplification(&self, k: usize) -> f64 {
         let alpha = self.file.values("net_alpha")[k];
         1.0 / alpha.max(LEAST_ALPHA)
@@ -170,7 +170,7 @@ impl Run {
 /// The manifest's own floor for the signal, in its bound of one step.
 const LEAST_ALPHA: f64 = 1e-3;
 
-/// NaN counts as infinite.
+/// The largest deviation; NaN counts as infinite.
 fn largest_deviation(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let each = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
@@ -215,7 +215,7 @@ fn every_guided_case(on: On) {
     }
 }
 
-/// Options that run as guided-diffusion does.
+/// The options for a case of guided-diffusion.
 fn guided(config: &Value) -> String {
     let text = |key: &str| config[key].as_str().expect("text");
     let sampler = match text("method") {
@@ -243,7 +243,7 @@ fn every_k_case(on: On) {
     let runs = with_prefix(&["C_kd_euler", "C_kd_heun", "C_kd_dpmpp"], &K_DIFFUSION);
     assert_eq!(runs.len(), 5);
     for run in runs {
-        // Heun's samples are those at the start of each step; the tool writes the predictors in between too.
+        // k-diffusion records Heun's samples at the start of each step; the tool also writes the predictors in between.
         if run.config()["sampler"] == "sample_heun" {
             heun_of_k_diffusion(&run, on);
         } else {
@@ -285,7 +285,7 @@ fn heun_of_k_diffusion(run: &Run, on: On) {
 /// Damage to a run.
 type Change = fn(&mut Run);
 
-/// The bounds are tight enough to see each of these.
+/// The bounds are tight enough to notice each of these changes.
 fn wrong_coefficients() {
     let changes: [(&str, Change); 6] = [
         ("C_ddim_scaled_eps_eta05_leading_offset1_N50", |run| run.case["config"]["step_kwargs"]["eta"] = json!(0.5001)),
@@ -301,12 +301,12 @@ fn wrong_coefficients() {
         change(&mut run);
         assert!(fails(|| run.diffusers(On::Cpu)), "{name}: not noticed");
     }
-    // The shift is applied once by default, and twice as diffusers does.
+    // diffusers applies the shift twice; without `--compat diffusers` it is applied once.
     let run = Run::named("C_flow_euler_shift3_N4");
     assert!(fails(|| run.check(&run.folder(), "--config scheduler_config.json --steps 4", On::Cpu, "samples")));
 }
 
-/// The same sampler by name and options as by a configuration, each without diffusers' defects.
+/// A sampler given by name and options is the same as by a configuration, both without `--compat diffusers`.
 fn by_options() {
     let linear = "--schedule linear --beta-start 0.0001 --beta-end 0.02";
     let scaled = "--schedule scaled-linear --beta-start 0.00085 --beta-end 0.012";
@@ -336,7 +336,7 @@ fn by_options() {
     }
 }
 
-/// A file of any storage type gives what the same values as F64 give, to the bit.
+/// A file of any storage type gives the same result, to the bit, as the same values stored as F64.
 fn storage_types() {
     let run = Run::named("C_ddim_linear_eps_eta0_leading_N10");
     let line = format!("replay in.safetensors --config scheduler_config.json {} --on cpu --out {OUT}", run.options());

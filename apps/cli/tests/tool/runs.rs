@@ -18,8 +18,8 @@ pub const TESTS: &[Test] = &[
     ("tapes_and_options_that_do_not_fit", Needs::Nothing, misfits),
 ];
 
-/// The tolerances are those of runs whose outputs alone are rounded to f32. An adapter stores the sample, the noises and what is
-/// remembered in f32 too, and each step rounds its sums: four times as many roundings of that size.
+/// The tolerances are for runs in which only the network's outputs are rounded to f32. An adapter also stores the sample, the noise and
+/// the remembered samples in f32, and each step rounds its sums: four times as many roundings of that size.
 const STORED: f64 = 4.0;
 
 fn cases() -> Vec<Value> {
@@ -56,7 +56,7 @@ fn worst(found: &[f64], expected: &[f64]) -> f64 {
     found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-/// Replays every so many recorded runs.
+/// Replays one in `every` recorded runs.
 fn recorded(on: &str, tolerance: &str, factor: f64, every: usize) {
     let all = Tensors::load(&vectors("K.safetensors"));
     for case in cases().iter().step_by(every) {
@@ -85,8 +85,8 @@ fn recorded(on: &str, tolerance: &str, factor: f64, every: usize) {
     }
 }
 
-/// Runs whose seed gives their noise, over the outputs of their network alone. These are recorded, so that no answer makes up for a
-/// difference of noise, which is that of f32 at the largest sigma: the tolerance of the first sample holds for all.
+/// Runs that draw their noise from the seed; the file has only the network's outputs. Since these are recorded, the network does not
+/// correct a difference of the noise, which is a rounding to f32 at the largest sigma: the tolerance of the first sample is used for all.
 fn seeded(on: &str, factor: f64) {
     let all = Tensors::load(&vectors("K.safetensors"));
     let from_seed = |case: &Value| {
@@ -108,7 +108,7 @@ fn seeded(on: &str, factor: f64) {
     }
 }
 
-/// The workflow of a run, and its run file, give the same.
+/// A workflow gives the same output as the run file of the same run.
 fn workflow() {
     let all = Tensors::load(&vectors("K.safetensors"));
     let case = cases().into_iter().find(|case| id(case) == "K_dpmpp_2m_sde_sd15_karras_n6_seed42").expect("the run");
@@ -124,13 +124,13 @@ fn workflow() {
     assert_eq!(folder.output(&line("--model sd15")).values("output"), of_run);
     folder.refuses(&line(""), &["a.safetensors"]);
     folder.refuses(&line("--model sd15 --node 1"), &["not a sampler node"]);
-    // A model that runs alone have.
+    // A model that only runs have.
     assert!(worst(&folder.output(&line("--model lcm50")).values("sigmas"), &[0.0; 7]) > 0.0);
     let without = "replay in.safetensors --sampler ddim --steps 6 --model lcm50 --out out.safetensors";
     folder.refuses(without, &["only a run (--run FILE) has this model"]);
 }
 
-/// The published method of a name whose numbers in ComfyUI are others, by the run file and by the option.
+/// A sampler whose published method differs from ComfyUI's: the run file and the option select the published one.
 fn published() {
     let all = Tensors::load(&vectors("K.safetensors"));
     let case = cases().into_iter().find(|case| case["config"]["sampler"] == "deis").expect("a run of deis");
@@ -148,7 +148,7 @@ fn published() {
         .refuses(&line("--compat comfyui"), &["--compat comfyui contradicts the run file, whose compat is published"]);
 }
 
-/// Guidance by a kind whose weights are those of a scale is that scale, and autoguidance is the same formula.
+/// A guider whose weights are those of a scale gives what the scale gives. Its rescale changes the result, on CPU and adapter alike.
 fn guided(on: &str, bound: f64) {
     let all = Tensors::load(&vectors("K.safetensors"));
     let case = cases().into_iter().find(|case| id(case) == "K_dpmpp_2m_sd15_karras_n6_cfg7").expect("the run");
@@ -169,7 +169,8 @@ fn guided(on: &str, bound: f64) {
     assert!(worst(&rescaled, &by_scale.values("output")) > 1e-3);
     let on_cpu = folder.output(&format!("replay in.safetensors --run run.json --on cpu --out {OUT}")).values("output");
     assert!(worst(&rescaled, &on_cpu) <= bound * size);
-    // An output that the guider asks for is missed by its name. Its own window, 0.01 to 0.2, holds no step of these six.
+    // An output that the guider needs and the file lacks is named. The guider's default window, 0.01 to 0.2, contains none of the six
+    // steps, so it is widened.
     config["guidance"] = json!({ "kind": "PerturbedAttentionGuidance", "perturbed_guidance_stop": 1.0 });
     folder.write("run.json", config.to_string().as_bytes());
     folder.refuses(&line, &["third_outputs"]);

@@ -15,7 +15,7 @@ pub const TESTS: &[Test] = &[
     ("refuses_in_words", Needs::Nothing, refuses_in_words),
 ];
 
-/// Output of a run with `--json`: a line for each sampler, and the files.
+/// Runs `sample --json`, and returns a line for each sampler, and the paths of the files.
 fn lines(folder: &Folder, options: &str) -> (Vec<Value>, Vec<String>) {
     let mut lines = folder.objects(&format!("sample --out drawn --json {options}"));
     let files = lines.pop().expect("the files");
@@ -34,7 +34,7 @@ fn every_sampler_ends_on_pictures() {
         let name = line["sampler"].as_str().expect("a name");
         let twice = ["heun", "dpm2", "dpm2-ancestral", "dpm++-sde"].iter().any(|twice| name.ends_with(twice));
         let calls_of = match name {
-            // The first step twice; three steps of four calls; jumps.
+            // pndm calls twice in its first step, f-pndm four times in its first three, repaint jumps back.
             "pndm" => 21,
             "f-pndm" => 29,
             "repaint" => 110,
@@ -42,10 +42,10 @@ fn every_sampler_ends_on_pictures() {
             _ => 20,
         };
         assert_eq!(calls, calls_of, "{line}");
-        // One to begin with; two of the network and one step for each call.
+        // One for the start; for each call two of the network and one step.
         assert_eq!(line["dispatches"].as_u64(), Some(1 + 3 * calls), "{line}");
         assert_eq!(line["landed"], true, "{line}");
-        // The last step of these mixes slopes of earlier calls, and so ends beside the last call's clean sample.
+        // The last step of these mixes in slopes of earlier calls, so it ends near the last call's clean sample, but not on it.
         let mixes = ["pndm", "f-pndm", "lms", "ipndm"].contains(&name);
         let least = if mixes { 50.0 } else { 100.0 };
         assert!(line["psnr_worst"].as_f64().is_some_and(|psnr| psnr > least), "{line}");
@@ -80,7 +80,7 @@ fn pictures_of_ones_own() {
     }
 }
 
-/// Deterministic solvers agree about what a noise becomes, however many their steps; another noise becomes another picture.
+/// From the same noise, deterministic solvers reach the same picture with any number of steps; another noise gives another picture.
 fn a_seed_begins_at_the_same_noise() {
     let folder = Folder::new();
     let found = |options: &str| {
@@ -93,7 +93,7 @@ fn a_seed_begins_at_the_same_noise() {
     assert!((2..8).any(|seed| found(&format!("--sampler ddim --steps 40 --seed {seed}"))[0] != names[0]));
 }
 
-/// The samplers that can do what the options ask for, and none that must end on a picture misses it.
+/// The default samplers are those that support the options, and none of them that must end on a picture misses it.
 fn default_choice() {
     let folder = Folder::new();
     let any = ["ddpm", "ddim", "heun", "dpm++"];
@@ -112,7 +112,7 @@ fn default_choice() {
         let (samplers, _) = lines(&folder, &format!("{options} --size 16 --count 1 --steps 10"));
         let names: Vec<&str> = samplers.iter().filter_map(|line| line["sampler"].as_str()).collect();
         assert_eq!(names, expected, "{options}");
-        // Null where the last call sees too much noise to have to.
+        // `landed` is null if the last call sees too much noise to have to end on a picture.
         assert!(samplers.iter().all(|line| line["landed"] != false), "{options}: {samplers:?}");
     }
 }

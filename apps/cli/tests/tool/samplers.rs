@@ -1,4 +1,4 @@
-//! `tweedie samplers`: every sampler of a run in one table.
+//! `tweedie samplers`: every sampler that a run can have, in one table.
 
 use crate::support::Folder;
 use crate::{Needs, Test};
@@ -30,7 +30,8 @@ fn all() {
     let flow = folder.objects("samplers --sampler euler --calls 20 --model flow3 --scheduler simple --out out --json");
     assert_eq!((&flow[0]["model"], &flow[0]["scheduler"]), (&"flow3".into(), &"simple".into()));
     assert_ne!(flow[0]["runs"][0]["distance"], distance("euler", 0));
-    // As many steps as the calls allow: Heun makes two calls a step but for the last. This scheduler has no grid of one step.
+    // A run has as many steps as the calls allow: Heun makes two calls per step, except in the last. This scheduler has no grid of one
+    // step.
     let few = folder.objects("samplers --sampler euler,heun --calls 1,6,7 --scheduler kl_optimal --out out --json");
     let steps = |sampler: usize| few[sampler]["runs"].as_array().expect("runs").iter().map(|run| run["steps"].clone());
     assert_eq!(steps(0).collect::<Vec<_>>(), [Value::Null, 6.into(), 7.into()]);
@@ -48,7 +49,7 @@ fn refused() {
     folder.refuses("samplers --wall 0 --out out", &["0"]);
 }
 
-/// A sampler of each kind: deterministic, with noise, of the unconditional prediction, one that chooses its steps; and a flow.
+/// One sampler of each kind (deterministic, with noise, with the unconditional prediction, choosing its own steps), and a flow.
 fn wall() {
     let folder = Folder::new();
     let pixels = |options: &str| {
@@ -59,13 +60,13 @@ fn wall() {
     let wide = pixels("--sampler euler,euler_ancestral,dpmpp_2m_cfg_pp,dpm_adaptive");
     let one = pixels("--sampler euler");
     assert!(wide.width() > one.width() && wide.height() == one.height());
-    // The points of a column: the curve below has the scale of all samplers.
+    // Only the points of a column are compared: the scale of the curve below depends on all samplers.
     let points = |image: &image::RgbImage, column: u32| {
         image::imageops::crop_imm(image, 220 + 174 * column, 172, 160, 158).to_image()
     };
     assert_eq!(points(&wide, 0), points(&one, 0), "the data");
     let euler = points(&one, 1);
-    assert_eq!((1..=4).filter(|&column| points(&wide, column) == euler).count(), 1, "the same beside others");
+    assert_eq!((1..=4).filter(|&column| points(&wide, column) == euler).count(), 1, "the same next to other samplers");
     let other = |options: &str| points(&pixels(&format!("--sampler euler {options}")), 1);
     assert_ne!(other("--seed 2"), euler);
     assert_ne!(other("--model flow3 --scheduler simple"), euler);

@@ -33,7 +33,7 @@ const TABLES: [&str; 9] = [
     "sqrt_one_minus_alphas_cumprod",
 ];
 
-/// Those that the vectors do not give to 50 digits.
+/// The tables that the vectors do not have to 50 digits.
 const NOT_TO_50_DIGITS: [&str; 2] = ["betas", "posterior_log_variance_clipped"];
 
 /// Runs `schedule` with these options: all nine tables, F64, of this length.
@@ -52,7 +52,7 @@ fn steps(case: &Value) -> usize {
     case["config"]["T"].as_u64().expect("T") as usize
 }
 
-/// 0 if both are equal, zeros too; infinite where one is NaN.
+/// The relative deviation: 0 if both are equal, even if both are 0; infinite if one is NaN.
 fn relative(found: f64, expected: f64) -> f64 {
     if found == expected {
         return 0.0;
@@ -67,7 +67,7 @@ fn assert_within(what: &str, found: f64, expected: f64, bound: f64) {
     assert!(deviation <= bound, "{what}: {found:e}, expected {expected:e}, deviation {deviation:e} above {bound:e}");
 }
 
-/// Each table with 50 digits against the tool's, within a relative limit.
+/// Compares the tool's tables with those to 50 digits, within a relative limit.
 fn check_digits(what: &str, tables: &Tensors, file: &Tensors, limit: impl Fn(&str, usize) -> f64) {
     let index = file.indices("mp_index");
     for name in TABLES.into_iter().filter(|name| !NOT_TO_50_DIGITS.contains(name)) {
@@ -81,8 +81,8 @@ fn check_digits(what: &str, tables: &Tensors, file: &Tensors, limit: impl Fn(&st
     }
 }
 
-/// numpy forms `1 - abar` by a subtraction, so its logarithms miss by T roundings of abar over that difference.
-/// A relative error of the variance is an absolute error of its logarithm.
+/// Compares the log variance. numpy computes `1 - abar` by a subtraction, so its logarithms are off by up to 128 roundings of abar over
+/// that difference. A relative error of the variance is an absolute error of its logarithm.
 fn check_log_variance(what: &str, tables: &Tensors, file: &Tensors, inherited: impl Fn(usize) -> f64) {
     let sigma = tables.values("sqrt_one_minus_alphas_cumprod");
     let found = tables.values("posterior_log_variance_clipped");
@@ -136,7 +136,7 @@ fn check_recipe(case: &Value, tables: &Tensors, file: &Tensors) {
     }
     let limits = &case["tolerance"]["float64_tables_vs_mp"];
     check_digits(what, tables, file, |name, t| {
-        // The manifest has no limit for the root of abar; abar's own is twice what it needs.
+        // The manifest has no limit for the root of abar; that of abar is twice as wide as needed.
         let key = if name == "sqrt_alphas_cumprod" { "alphas_cumprod" } else { name };
         limits[key].as_f64().expect("a limit") + inherited(name, tables, &stored, t)
     });
@@ -150,7 +150,7 @@ fn stored_betas() {
         let (file, steps) = (load(&case), steps(&case));
         let betas = file.values("betas");
         if betas.len() != steps {
-            continue; // a selection
+            continue; // the vectors hold only some of the timesteps
         }
         seen += 1;
         Tensors::default().with("betas", Dtype::F64, &[steps], &betas).save(&folder.path("betas.safetensors"));
@@ -288,7 +288,7 @@ fn json_and_text() {
 /// serde_json reads a number to within one unit in its last place.
 const PARSED: f64 = f64::EPSILON;
 
-/// Five timesteps are all shown.
+/// The JSON has all rows of a schedule of five timesteps, with the numbers of the file.
 fn json_and_file() {
     let folder = Folder::new();
     for process in ["vp", "ve", "edm", "flow", "rising-flow", "trigflow"] {
@@ -315,7 +315,7 @@ fn json_and_file() {
     }
 }
 
-/// Without betas, and with levels that are no roots of shares.
+/// These processes have no betas, and their levels are not the roots of `abar` and `1 - abar`.
 fn other_processes() {
     let folder = Folder::new();
     for process in ["edm", "flow", "trigflow"] {

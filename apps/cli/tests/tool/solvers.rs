@@ -12,11 +12,11 @@ pub const TESTS: &[Test] = &[
     ("two_noises_of_one_call", Needs::Adapter, || recorded("P_dpmpp_sde", Some(ROUNDINGS))),
 ];
 
-/// Runs by the beginnings of their names.
+/// The runs, by the beginnings of their names.
 const RUNS: [&str; 6] =
     ["P_kdpm2", "P_dpmpp_sde", "P_singlestep", "P_dpmpp2m_inverse", "P_cogvideox_dpm", "P_cosine_dpm"];
 
-/// Some tens of roundings of f32, as a part of the largest number of a run.
+/// The bound on the GPU, relative to the largest number of a run: some hundred roundings of f32.
 const ROUNDINGS: f64 = 1e-5;
 
 fn recorded(run: &str, on_gpu: Option<f64>) {

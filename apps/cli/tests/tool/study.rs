@@ -1,4 +1,4 @@
-//! `tweedie study`: its numbers against formulas that are written down here once more, and what it refuses.
+//! `tweedie study`: its numbers against formulas that are written down here independently, and what it refuses.
 
 use crate::support::{Folder, fails};
 use crate::tensors::Tensors;
@@ -28,7 +28,7 @@ const AMPLIFICATION: f64 = 1e-3;
 /// Allowed relative error of a variance at 32768 elements: six standard errors of sqrt(2/32768).
 const VARIANCE: f64 = 0.047;
 
-/// An .npy file as NumPy writes it, but for the padding.
+/// An .npy file as NumPy writes it, except for the padding.
 fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), values].concat()
@@ -66,14 +66,14 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(f64::NAN)
 }
 
-/// Returns whether both do not exist, or lie near each other.
+/// Asserts that both numbers are near each other, or that neither exists.
 #[track_caller]
 fn assert_near(what: &str, found: f64, expected: f64, relative: f64) {
     let near = (found - expected).abs() <= relative * expected.abs();
     assert!(near || (found.is_nan() && !expected.is_finite()), "{what}: {found:e}, expected {expected:e}");
 }
 
-/// Every number of every moment, given the data's variance and the schedule's abar.
+/// Checks the numbers of every moment, given the data's variance and the schedule's abar.
 #[track_caller]
 fn check(study: &Value, variance: f64, abar: &dyn Fn(usize) -> f64) {
     for moment in moments(study) {
@@ -163,7 +163,7 @@ fn generated_picture() {
     let (low_noise, found) = claim(&study, "low noise");
     assert!(low_noise && found.contains("100-fold into epsilon at t = 0"), "{found}");
     assert_eq!(advised(&study), ("v", "min-snr --gamma 5"));
-    // bf16 has 8 bits: of a signal of 0.006 beside noise of 1 nothing much is left; of noise of 0.01, most is.
+    // bf16 has 8 bits: little is left of a signal of 0.006 next to noise of 1, but most of noise of 0.01.
     let [first, .., last] = moments(&study) else { panic!("too few moments") };
     let error = |moment: &Value, storage: &str, part: &str| number(&moment["error_of_recovered"][storage][part]);
     assert!((0.3..1.0).contains(&error(last, "bf16", "signal")) && error(last, "bf16", "noise") < 0.01);
@@ -190,7 +190,7 @@ fn unit_variance() {
     assert!(reasons.contains("epsilon no x0 at all (t = 999)") && reasons.contains("min-snr would"), "{reasons}");
 }
 
-/// Beside data of small variance, the noise in v is what a network must mostly predict: x0 is better.
+/// If the data's variance is small, a network for v must mostly predict noise, so x0 is better.
 fn advice() {
     let folder = Folder::new();
     let (mean, deviation) = (0.3f64, 0.05f64);
@@ -247,7 +247,7 @@ fn one_timestep() {
     }
 }
 
-/// What disagrees with its formula is an error of the tool, at any scale of the noise.
+/// The measurements agree with their formulas for every process, at any scale of the noise.
 fn processes() {
     let folder = Folder::new();
     for process in Model::PROCESSES.entries {

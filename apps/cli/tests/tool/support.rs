@@ -1,4 +1,4 @@
-//! Running the tool in a folder of its own, and the vectors it is held against.
+//! Runs the tool in a folder of its own, and loads the vectors that its output is compared with.
 
 use crate::tensors::Tensors;
 use safetensors::Dtype;
@@ -37,7 +37,7 @@ fn fed(folder: &Path, line: &str, input: Vec<u8>) -> Run {
 }
 
 impl Run {
-    /// Returns whether it failed as every failure should: with this code, one line on stderr, nothing on stdout.
+    /// Asserts that it failed as every failure should: with this code, one line on stderr, nothing on stdout.
     #[track_caller]
     pub fn assert_one_line_error(&self, what: &str, code: i32) {
         let Self { code: found, stdout, stderr } = self;
@@ -49,7 +49,7 @@ impl Run {
     }
 }
 
-/// A folder that is removed at the end, and the tool run in it.
+/// A temporary folder in which the tool runs. It is removed at the end.
 pub struct Folder(TempDir);
 
 /// Content of an output file before a run that must not touch it.
@@ -105,7 +105,7 @@ impl Folder {
         run.stdout
     }
 
-    /// As [`output`](Self::output), where notes on a configuration's options may be told.
+    /// As [`output`](Self::output), but warnings about the configuration may be printed on stderr.
     #[track_caller]
     pub fn noted_output(&self, line: &str) -> Tensors {
         let run = self.run(line);
@@ -135,9 +135,9 @@ impl Folder {
         self.refuses(line, words);
     }
 
-    /// Runs it three times: with an output file that must survive, without one, and for JSON.
+    /// Runs it three times: with an output file that must survive, without one, and with `--json`.
     ///
-    /// Each time it must fail with code 2, say these words in one line, and leave nothing behind.
+    /// Each time it must fail with code 2, name these words in one message, and leave no file behind.
     #[track_caller]
     pub fn refuses(&self, line: &str, words: &[&str]) {
         let out = self.path(OUT);
@@ -227,7 +227,7 @@ pub fn options(case: &Value) -> Option<String> {
     Some(format!("{words} --train-timesteps {}", config["T"]))
 }
 
-/// Device of a run, which decides the bound.
+/// Where a run computes, and in which storage; the error bound depends on it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum On {
     Cpu,
@@ -252,7 +252,7 @@ impl On {
     }
 }
 
-/// Inputs that the vectors make by a rule: `((mul*i + add mod 2^32) >> 8) * 2^-23 - 1`, scaled.
+/// Inputs that the vectors define by a rule: `((mul*i + add mod 2^32) >> 8) * 2^-23 - 1`, scaled.
 pub fn by_rule(rule: &Value, count: usize) -> Vec<f32> {
     let word = |key: &str| rule[key].as_u64().expect("a word") as u32;
     let (mul, add, scale) = (word("mul"), word("add"), rule["scale"].as_f64().expect("a scale"));

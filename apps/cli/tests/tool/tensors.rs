@@ -15,7 +15,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Rounds each value once to `dtype`; integers are cut off.
+    /// Rounds each value once to `dtype`; for integer types, values are truncated.
     pub fn new(dtype: Dtype, shape: &[usize], values: &[f64]) -> Self {
         let bytes = match dtype {
             Dtype::F64 => bytemuck::cast_slice(values).to_vec(),
@@ -58,7 +58,7 @@ fn words<const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> f64) -> Vec<f
 pub struct Tensors(pub BTreeMap<String, Tensor>);
 
 impl Tensors {
-    /// The same and one more, or another in the place of one.
+    /// Adds a tensor, or replaces the one of this name.
     pub fn with(self, name: &str, dtype: Dtype, shape: &[usize], values: &[f64]) -> Self {
         self.with_tensor(name, Tensor::new(dtype, shape, values))
     }
@@ -68,13 +68,13 @@ impl Tensors {
         self
     }
 
-    /// Some of them, under other names: pairs of the name here and that there. Names that are not here are left out.
+    /// Some of the tensors under other names, from pairs of the old and the new name. Old names that do not exist are skipped.
     pub fn renamed(&self, names: &[(&str, &str)]) -> Self {
         let found = names.iter().filter_map(|(old, new)| Some(((*new).to_owned(), self.0.get(*old)?.clone())));
         Self(found.collect())
     }
 
-    /// The same values in another type.
+    /// The same values in another type; each is rounded once.
     pub fn stored(&self, dtype: Dtype) -> Self {
         let stored = |tensor: &Tensor| Tensor::new(dtype, &tensor.shape, &tensor.values());
         Self(self.0.iter().map(|(name, tensor)| (name.clone(), stored(tensor))).collect())

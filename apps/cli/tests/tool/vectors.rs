@@ -25,7 +25,7 @@ pub const TESTS: &[Test] = &[
 /// The two coefficients of an output at a timestep; `None` where it does not exist.
 type Row = fn(&Schedule, usize) -> Option<[f64; 2]>;
 
-/// An output: the tool's tensor, those of the vectors that it must equal, its coefficients.
+/// An output: the tensor of the tool, the tensors of the vectors that it must equal, and its coefficients.
 type Output = (&'static str, &'static [&'static str], Row);
 
 /// One run of the tool.
@@ -146,8 +146,8 @@ impl Case {
         self.t.iter().any(|&t| self.schedule.levels()[t].alpha() == 0.0)
     }
 
-    /// Runs a job with the schedule of these options; the whole command can be refused elsewhere, so holes are allowed, and
-    /// what f16 cannot hold is infinite.
+    /// Runs a job with the schedule of these options. Undefined results are allowed here and become NaN, and results beyond f16
+    /// become infinite; that they are refused by default is tested elsewhere.
     fn run(&self, folder: &Folder, job: &Job, on: On, options: &str) -> Tensors {
         let line = format!("{} {options} {} --out {OUT}", job.command, on.options());
         let holes = job.outputs.iter().any(|(.., row)| self.t.iter().any(|&t| row(&self.schedule, t).is_none()));
@@ -228,7 +228,7 @@ fn recipe(case: &Value) -> Schedule {
     schedule.expect("a schedule")
 }
 
-/// The manifest's bound for f64: the peers' own tables are no better than this, over `1 - abar`.
+/// The manifest's bound for f64, to be divided by `1 - abar`: the peers' own tables are no better than this.
 const PEERS: f64 = 128.0 * f64::EPSILON / 2.0;
 
 /// The manifest's bound for f32, in which coefficients, products and the sum are rounded.
@@ -293,7 +293,8 @@ fn every_small_case(on: On) {
         }
         assert_eq!(folder.names(), ["in.safetensors", OUT]);
     }
-    // x0 and v from epsilon, and the mean, in the last sample of the zero-terminal-SNR case, and nowhere else.
+    // Only the first output of each job is counted. x0 and the mean from epsilon are NaN in the last sample of the
+    // zero-terminal-SNR case; the other first outputs have no NaN.
     assert_eq!(holes, 2 * 32);
 }
 
@@ -310,13 +311,13 @@ fn undefined(on: &str) {
         let line = format!("{command} {} {on} --out {OUT}", case.options);
         folder.refuses(&line, &["sample 4", "timestep 999", "does not determine", "--allow-undefined"]);
     }
-    // What is still determined there needs no permission.
+    // Results that are still determined there need no permission.
     for command in
         ["convert in.safetensors --from epsilon --to score", "convert in.safetensors --from flow --to x0,epsilon,v"]
     {
         folder.output(&format!("{command} {} {on} --out {OUT}", case.options));
     }
-    // Nor does a file that does not go there.
+    // Nor does a file without that timestep.
     let mut t = case.t.clone();
     t[4] = 998;
     let t: Vec<f64> = t.into_iter().map(|t| t as f64).collect();
@@ -325,7 +326,7 @@ fn undefined(on: &str) {
     assert!(x0.values("x0").iter().all(|x| x.is_finite()));
 }
 
-/// A tensor does not depend on the other outputs: the score of an epsilon exists at zero SNR, x0 does not.
+/// A tensor does not depend on the other outputs: from epsilon at zero SNR, the score exists and x0 does not.
 fn nan_only_where_undefined() {
     let case = Case::named("zero_snr");
     let folder = Folder::with(&case.input());
