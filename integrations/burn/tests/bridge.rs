@@ -32,7 +32,7 @@ fn a_lent_tensor_is_the_memory_that_burn_reads(harness: &Harness) {
     }
 }
 
-/// Tensors that share a buffer, which need kernels with all of it writable, are the usual case here.
+/// Tensors that share a buffer, for which kernels are compiled with all of it writable, are the usual case with Burn.
 fn small_tensors_share_a_page(harness: &Harness) {
     for (name, bridge) in &harness.bridges {
         let tensors: Vec<Tensor<2>> =

@@ -1,4 +1,4 @@
-//! The digits in Burn: the network against what PyTorch gives for two inputs, its samples against those of the WGSL network, and
+//! The digits in Burn: the network against PyTorch's results for two inputs, its samples against those of the WGSL network, and
 //! the first steps of a training against PyTorch's.
 
 #[path = "../examples/digits/batches.rs"]
@@ -201,7 +201,7 @@ fn training(harness: &Harness) {
     assert!(wrong[0].iter().all(|apart| *apart > FIRST), "a weight off by a percent is not seen: {wrong:?}");
     let wrong = course(bridge, WEIGHTS[0], &batches, batches.seed + 1);
     assert!(wrong[0].iter().all(|apart| *apart > FIRST), "other noise is not seen: {wrong:?}");
-    // The step is seen: without it the second loss is another one.
+    // The steps matter: without them, the loss or the norm at the third step is another one.
     let mut still = batches.clone();
     still.rates.fill(0.0);
     let wrong = course(bridge, WEIGHTS[0], &still, batches.seed);

@@ -9,7 +9,7 @@ use tweedie_burn::Bridge;
 
 pub struct Harness {
     pub adapter: String,
-    /// One that Burn made, and one that the application made.
+    /// A bridge on a device that Burn made, and one on a device that the application made.
     pub bridges: [(&'static str, Bridge); 2],
     complaints: Arc<Mutex<Vec<String>>>,
 }
@@ -36,7 +36,7 @@ impl Harness {
     }
 }
 
-/// Sets the callback after Burn, which replaces the device's callbacks.
+/// Makes a bridge, and then sets the error callback: Burn replaces the device's callbacks.
 fn bridge((device, setup): (Device, WgpuSetup), complaints: &Arc<Mutex<Vec<String>>>) -> Bridge {
     let complaints = Arc::clone(complaints);
     setup.device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -64,10 +64,10 @@ async fn host() -> Result<(Device, WgpuSetup), String> {
     Ok((device, setup))
 }
 
-/// The types of elements that are tested.
+/// The element types that are tested.
 pub const ELEMENTS: [(DType, Storage); 2] = [(DType::F32, Storage::F32), (DType::F16, Storage::F16)];
 
-/// Reproducible data of normal distribution, as the storage holds it.
+/// Reproducible normally distributed data, rounded to the storage.
 pub fn values(seed: u64, count: usize, storage: Storage) -> Vec<f64> {
     tweedie::NoiseKey::normals(seed, 99, 0, count).into_iter().map(|x| storage.round(x)).collect()
 }

@@ -39,7 +39,7 @@ fn samplers(predicts: Quantity) -> [(&'static str, Sampler); 3] {
     ]
 }
 
-/// Some network: with its condition, and without.
+/// A stand-in for a network. If guided, it also gives the unconditional predictions.
 fn network(x: Tensor<3>, guided: bool) -> Tensor<3> {
     let with = x.clone().mul_scalar(0.7).add_scalar(0.05);
     if guided { Tensor::cat(vec![with, x.mul_scalar(0.6)], 0) } else { with }
@@ -130,7 +130,7 @@ fn twin(
     (next, clean)
 }
 
-/// A solver's memory belongs to its run.
+/// The remembered samples of a solver belong to its run: two runs by turns give the same as each alone.
 fn runs_do_not_disturb_each_other(harness: &Harness) {
     let [(_, bridge), _] = &harness.bridges;
     let [_, _, (_, sampler)] = samplers(Quantity::V);

@@ -121,8 +121,8 @@ fn losses_and_gradient_are_their_twins(harness: &Harness) {
     }
 }
 
-/// Allowed difference of two f32 gradients of the same loss: some dozen roundings of sums of 555 terms, relative to the
-/// largest element.
+/// Allowed difference of two f32 gradients of the same loss, relative to the largest element: about one rounding for each of the 555
+/// terms of a sum.
 const APART: f32 = 3e-5;
 
 /// A network of two parameters, `x_t*scale + shift`, under `3*loss + sum(shift^2)`: through tweedie's node, and written in
@@ -183,7 +183,7 @@ fn a_scaled_loss_keeps_small_gradients(harness: &Harness) {
     for (name, bridge) in &harness.bridges {
         let training = training(bridge, Quantity::V);
         let data = values(1, SHAPE.iter().product(), Storage::F16);
-        // A prediction that is nearly right: every error is a ten-thousandth or less.
+        // A prediction that is nearly right: the target rounded to f16, so that every error is below a thousandth.
         let noisy = training.noise(upload(bridge, &data, SHAPE, DType::F32), KEY).expect("noise");
         let [_, target] = training.noise_and_target(&noisy.x0, &noisy.t, KEY).expect("a target");
         let near = target.cast(DType::F16);
@@ -205,7 +205,7 @@ fn a_scaled_loss_keeps_small_gradients(harness: &Harness) {
     }
 }
 
-/// Around so small a network Burn's pool hands out the same places again and again.
+/// With so small a network, Burn's pool hands out the same places again and again.
 fn a_few_plans_serve_a_long_run(harness: &Harness) {
     const ROUNDS: u32 = 60;
     for (name, bridge) in &harness.bridges {

@@ -13,7 +13,7 @@ pub const TESTS: &[Test] = &[
     ("failures::what_cannot_run_is_named", refused),
 ];
 
-/// Steps of the runs that are killed: enough that none ends by itself before that.
+/// Steps of the runs that are killed: enough that none ends before it is killed.
 const STEPS: &str = "400";
 /// Steps from one checkpoint to the next.
 const EVERY: &str = "20";
@@ -36,7 +36,7 @@ fn killed(stage: &Stage) -> Result<()> {
         let Ended { code, stderr, .. } = running.wait()?;
         let seconds = begun.elapsed().as_secs_f64();
         stage.measured(&format!("seconds_from_a_kill_to_the_end_of_{processes}"), seconds);
-        ensure!(code != Some(0), "a killed run ended well");
+        ensure!(code != Some(0), "a killed run ended with success");
         ensure!(stderr.contains("process rank 1") && stderr.contains("signal 9"), "{processes} processes: {stderr}");
         ensure!(seconds < SECONDS, "{processes} processes: expected an end within {SECONDS} s, found {seconds} s");
         ensure!(std::fs::read(&broken)? != std::fs::read(&whole)?, "the run was over when its process was killed");
@@ -45,7 +45,7 @@ fn killed(stage: &Stage) -> Result<()> {
         ensure!(resumed.stdout.contains("resumes from step "), "{resumed:?}");
         ensure!(
             std::fs::read(&broken)? == std::fs::read(&whole)?,
-            "{processes} processes: other weights than unbroken"
+            "{processes} processes: the weights differ from those of an uninterrupted run"
         );
     }
     Ok(())
@@ -61,7 +61,7 @@ fn stands_still(stage: &Stage) -> Result<()> {
     let Ended { code, stderr, .. } = running.wait()?;
     let seconds = begun.elapsed().as_secs_f64();
     stage.measured("seconds_from_a_stop_to_the_end_with_a_patience_of_3", seconds);
-    ensure!(code != Some(0), "a run that stood still ended well");
+    ensure!(code != Some(0), "a run that stood still ended with success");
     let named = ["process 0 of 2: expected the ", "from all processes within 3 s, found one that does not respond"];
     ensure!(named.iter().all(|part| stderr.contains(part)), "{stderr}");
     ensure!(seconds < SECONDS, "expected an end within {SECONDS} s, found {seconds} s");
@@ -71,7 +71,7 @@ fn stands_still(stage: &Stage) -> Result<()> {
 /// The errors of a run that must fail.
 fn complaint(processes: u32, arguments: &[&str]) -> Result<String> {
     let ended = begin(processes, arguments)?.wait()?;
-    ensure!(ended.code != Some(0), "{arguments:?}: ended well");
+    ensure!(ended.code != Some(0), "{arguments:?}: ended with success");
     Ok(ended.stderr)
 }
 

@@ -50,7 +50,7 @@ pub fn begin(processes: u32, arguments: &[&str]) -> Result<Running> {
 /// Runs to the end, which must be a success.
 pub fn run(processes: u32, arguments: &[&str]) -> Result<Ended> {
     let ended = begin(processes, arguments)?.wait()?;
-    ensure!(ended.code == Some(0), "{processes} processes, {arguments:?}: expected a good end, found {ended:?}");
+    ensure!(ended.code == Some(0), "{processes} processes, {arguments:?}: expected success, found {ended:?}");
     Ok(ended)
 }
 

@@ -19,7 +19,7 @@ pub const TESTS: &[Test] = &[
 
 /// Allowed difference of a pixel in -1..1. Predictions of the two differ by some 1e-6, as in the test against PyTorch, and the initial
 /// noise by 2e-6 (`NoiseKey::TOLERANCE`). Differences are carried on from call to call, and guidance of 2 adds three times the
-/// difference of a prediction: six calls may grow the 5e-6 of each call twenty times. This is an eightieth of a grey level.
+/// difference of a prediction: six calls may amplify the 5e-6 of each call twenty times. This is an eightieth of a grey level.
 const TOLERANCE: f64 = 1e-4;
 
 const LABELS: [u32; 4] = [0, 3, 5, 8];

@@ -1,4 +1,4 @@
-//! The network in the engine, against what PyTorch gives for two inputs.
+//! The network in the engine, against PyTorch's results for two inputs.
 
 use crate::changes::{WEIGHTS, place, scaled};
 use anyhow::{Context, Result, ensure};
@@ -73,7 +73,7 @@ fn refused() -> Result<()> {
     let request = SamplerRequest { labels: &[3, NO_CLASS + 1], sampler: &sampler, guidance: 1.0, key };
     let found = error(write_digits(&network, &request))?;
     ensure!(found == "expected labels of 0 to 10, found 11", "{found}");
-    ensure!(Network::read(&DIGITS[..1000]).is_err(), "half a file was read");
+    ensure!(Network::read(&DIGITS[..1000]).is_err(), "a truncated file was accepted");
     let mut host = HostSampling::new(&sampler, tweedie::Shape::new(1, 4), key).guided(2.0);
     let found = host.give(&[0.0; 4], &[]).err().map(|error| error.to_string());
     ensure!(found.as_deref() == Some("unconditional: expected 4 numbers for the loop's shape, found 0"), "{found:?}");
