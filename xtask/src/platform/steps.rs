@@ -130,7 +130,7 @@ pub static STEPS: [Step; 28] = [
     ),
     step(
         "isa",
-        "AMD cards that are not there, RADV",
+        "AMD cards, RADV without a card",
         "instruction counts of the benchmark's shaders against their budgets; the result has the counts",
         &["xtask/scripts/isa.sh"],
     )
@@ -202,7 +202,12 @@ pub static STEPS: [Step; 28] = [
         &["xtask/scripts/deny.sh"],
     ),
     step("typos", "Spelling", "typos: misspelt words in every file", &["xtask/scripts/typos.sh"]),
-    step("msrv", "The least Rust", "cargo check of the library with its `rust-version`", &["xtask/scripts/msrv.sh"]),
+    step(
+        "msrv",
+        "The minimum Rust version",
+        "cargo check of the library with its `rust-version`",
+        &["xtask/scripts/msrv.sh"],
+    ),
     step(
         "package",
         "The package",
