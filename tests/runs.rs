@@ -329,7 +329,7 @@ fn a_published_name_is_the_method_of_the_catalogue() {
         let found = loops::run(&sampler, &inputs, |k, x| output(&of_run, sampler.calls()[k].level.sigma(), x));
         let [published, comfyui] = [RunCompat::Published, RunCompat::ComfyUi].map(loops);
         let last = if name == "ipndm_v" { &found.samples[sampler.calls().len() - 1] } else { found.last() };
-        let far = |other: &[f64]| other.iter().zip(last).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let far = |other: &[f64]| loops::deviation(other, last);
         assert!(far(&published) < SAME_METHOD, "{name}: {published:?} is not {last:?}");
         assert!(far(&comfyui) > 1e3 * SAME_METHOD, "{name}: ComfyUI's numbers are the same");
     }

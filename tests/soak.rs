@@ -47,6 +47,9 @@ const ALLOWED: usize = 4 << 20;
 /// The bytes that `--leak` keeps in each round.
 const LEAK: usize = 256 << 10;
 
+/// The fewest steps of a run: the first measurement, after the 420 steps of all shapes, then falls into its second part.
+const LEAST: u64 = 1051;
+
 /// The number of equal parts of a run. The first is the warm-up, in which every pipeline is compiled and every pool of the driver
 /// filled. The most memory held in the second part is compared with the most held in the last.
 const WARM_UP: u64 = 5;
@@ -81,8 +84,8 @@ impl Arguments {
             match argument.as_str() {
                 "--leak" => found.leak = true,
                 "--steps" => {
-                    let steps = arguments.next().and_then(|steps| steps.parse().ok()).filter(|steps| *steps >= 1000);
-                    found.steps = steps.ok_or("--steps: expected a number of at least 1000")?;
+                    let steps = arguments.next().and_then(|steps| steps.parse().ok()).filter(|steps| *steps >= LEAST);
+                    found.steps = steps.ok_or_else(|| format!("--steps: expected a number of at least {LEAST}"))?;
                 }
                 other => return Err(format!("expected --steps N or --leak, found {other}")),
             }
@@ -240,7 +243,7 @@ fn soak(arguments: &Arguments) -> Result<bool, Failure> {
                 kept.push(bench.gpu.upload("soak::leak", &vec![1; LEAK]));
             }
         }
-        let now = held().ok_or(HeadlessError::Device("this system does not tell the memory of a process".into()))?;
+        let now = held().ok_or(HeadlessError::Device("this system does not report the memory of a process".into()))?;
         let part = steps * WARM_UP / arguments.steps;
         match part {
             0 => {}

@@ -244,7 +244,7 @@ proptest! {
 }
 
 #[test]
-fn densities_are_drawn_from() {
+fn every_density_covers_the_schedule() {
     let schedule = Schedule::cosine(20).unwrap();
     for entry in Density::CATALOGUE.entries {
         let density = TimestepDensity::of(&schedule, entry.build(&[]).unwrap()).unwrap();

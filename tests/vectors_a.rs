@@ -1,6 +1,6 @@
 //! Group A: every derived table against 50-digit arithmetic, and the recipes' betas against their own systems.
 
-use crate::support::{Vectors, assert_relative, assert_within, cases, id, pick, recipe, relative, worst};
+use crate::support::{Vectors, assert_relative, assert_within, id, pick, recipe, relative, worst};
 use serde_json::Value;
 use tweedie::math::Schedule;
 
@@ -37,9 +37,16 @@ fn stored(case: &Value, file: &Vectors) -> Schedule {
     }
 }
 
+/// The recorded schedules.
+fn cases() -> Vec<Value> {
+    let found = crate::support::cases("A");
+    assert_eq!(found.len(), 12);
+    found
+}
+
 #[test]
 fn tables_from_stored_betas_agree_with_50_digits() {
-    for case in cases("A") {
+    for case in cases() {
         let file = Vectors::load(id(&case));
         let index = file.indices("mp_index");
         for (name, table) in tables(&stored(&case, &file)) {
@@ -54,7 +61,7 @@ fn tables_from_stored_betas_agree_with_50_digits() {
 
 #[test]
 fn tables_agree_with_guided_diffusion() {
-    for case in cases("A") {
+    for case in cases() {
         let file = Vectors::load(id(&case));
         let (index, schedule) = (file.indices("index"), stored(&case, &file));
         // numpy forms 1 - abar by a subtraction: its error is T roundings of abar over 1 - abar, as in group B.
@@ -88,7 +95,7 @@ fn betas_tolerance(case: &Value) -> (f64, f64) {
 
 #[test]
 fn recomputed_betas() {
-    for case in cases("A") {
+    for case in cases() {
         let Some(schedule) = recipe(&case) else {
             continue;
         };
@@ -116,7 +123,7 @@ fn recipes_without_library_functions_are_bit_equal() {
         "scaled_linear_T1000",
         "zero_snr_linear_T50",
     ] {
-        let case = cases("A").into_iter().find(|case| id(case) == format!("A_{name}")).unwrap();
+        let case = cases().into_iter().find(|case| id(case) == format!("A_{name}")).unwrap();
         let file = Vectors::load(id(&case));
         let schedule = recipe(&case).unwrap();
         assert_eq!(pick(schedule.betas().unwrap(), &file.indices("index")), file.f64("betas"), "{name}");
@@ -138,7 +145,7 @@ fn inherited(name: &str, schedule: &Schedule, stored: &[f64], t: usize) -> f64 {
 
 #[test]
 fn tables_from_recomputed_betas_agree_with_50_digits() {
-    for case in cases("A") {
+    for case in cases() {
         let Some(schedule) = recipe(&case) else {
             continue;
         };
@@ -159,7 +166,7 @@ fn tables_from_recomputed_betas_agree_with_50_digits() {
 
 #[test]
 fn rounded_once_to_f32() {
-    for case in cases("A") {
+    for case in cases() {
         let file = Vectors::load(id(&case));
         let index = file.indices("mp_index");
         let limit = case["tolerance"]["float32_tables_vs_mp"].as_f64().unwrap();

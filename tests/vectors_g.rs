@@ -1,6 +1,6 @@
 //! Group G: the guiders of diffusers, and formulas of other programs, in f64.
 
-use crate::support::{Vectors, id};
+use crate::support::{Vectors, id, largest};
 use serde_json::{Value, json};
 use tweedie::error::GuidanceError;
 use tweedie::math::guidance::{FrequencyLevel, GuidanceLoop, Guider, GuiderCall, Method, Predictions};
@@ -104,8 +104,7 @@ fn guided(file: &[Vectors; 2], case: &Value, calls: &[GuiderCall]) -> [Vec<f64>;
 
 fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
-    apart.map(|apart| if apart.is_nan() { f64::INFINITY } else { apart }).fold(0.0, f64::max)
+    largest(found.iter().zip(expected).map(|(a, b)| (a - b).abs()))
 }
 
 fn tolerance(case: &Value) -> f64 {
@@ -285,6 +284,7 @@ fn predictions_without_the_levels_are_named() {
 #[test]
 fn what_each_call_asks_for() {
     let file = tensors();
+    let mut seen = 0;
     for case in cases().iter().filter(|case| case["config"]["options"].is_object()) {
         let calls = calls(case, &read(&recorded(case)[0].1));
         let numbers = tensor(&file, case, "num_conditions");
@@ -293,7 +293,9 @@ fn what_each_call_asks_for() {
         let active = tensor(&file, case, "active");
         let found: Vec<f64> = calls.iter().flat_map(|call| [call.asks[0], call.asks[1]].map(f64::from)).collect();
         assert!(active.is_empty() || found == active, "{}: {found:?}, expected {active:?}", id(case));
+        seen += usize::from(!numbers.is_empty() || !active.is_empty());
     }
+    assert_eq!(seen, 6);
 }
 
 #[test]

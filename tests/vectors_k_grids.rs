@@ -1,7 +1,7 @@
 //! Group K, grids: the sigmas of ComfyUI's schedulers, windows and nodes, and its models, in f64 and as it computes them in
 //! f32.
 
-use crate::support::{Vectors, id};
+use crate::support::{Vectors, id, largest};
 use serde_json::{Value, json};
 use tweedie::math::catalog::Entry;
 use tweedie::math::run::{GridRule, Run, RunModel};
@@ -47,7 +47,7 @@ fn deviation(found: &[f64], expected: &[f64]) -> f64 {
         0.0 if found.abs() <= 1e-15 => 0.0,
         _ => ((found - expected) / expected).abs(),
     };
-    found.iter().zip(expected).map(apart).fold(0.0, |worst, apart| if apart <= worst { worst } else { apart })
+    largest(found.iter().zip(expected).map(apart))
 }
 
 /// Checks the sigmas of a run in f64 against the record, and returns the deviation of those in f32.
@@ -174,15 +174,15 @@ fn row_deviation(found: &[f64], expected: &[f64], rows: usize) -> f64 {
     let width = expected.len() / rows;
     let row = |(found, expected): (&[f64], &[f64])| {
         let finite = expected.iter().filter(|value| value.is_finite());
-        let largest = finite.fold(0.0, |most: f64, value| most.max(value.abs()));
+        let scale = finite.fold(0.0, |most: f64, value| most.max(value.abs()));
         let apart = |(found, expected): (&f64, &f64)| match expected.is_finite() {
-            true => (found - expected).abs() / largest.max(f64::MIN_POSITIVE),
+            true => (found - expected).abs() / scale.max(f64::MIN_POSITIVE),
             false if found.is_nan() == expected.is_nan() && (found == expected || expected.is_nan()) => 0.0,
             false => f64::INFINITY,
         };
-        found.iter().zip(expected).map(apart).fold(0.0, f64::max)
+        largest(found.iter().zip(expected).map(apart))
     };
-    found.chunks(width).zip(expected.chunks(width)).map(row).fold(0.0, f64::max)
+    largest(found.chunks(width).zip(expected.chunks(width)).map(row))
 }
 
 #[test]

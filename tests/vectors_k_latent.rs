@@ -48,7 +48,7 @@ fn deviation(file: &Vectors, class: &str, format: &LatentFormat, x: &[f64], cell
     let expected = ["process_in", "process_out"].map(|name| file.f64(&format!("{class}/{name}")));
     let found = [format.process_in(x, cells).unwrap(), format.process_out(x, cells).unwrap()];
     let worst = |(found, expected): (&Vec<f64>, &Vec<f64>)| crate::support::worst(found, expected).0;
-    found.iter().zip(&expected).map(worst).fold(0.0, f64::max)
+    crate::support::largest(found.iter().zip(&expected).map(worst))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Group K: whole runs of ComfyUI from their settings alone, replayed in f64.
 
 use crate::support::loops::gaussian_output;
-use crate::support::{Vectors, id};
+use crate::support::{Vectors, id, largest};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tweedie::math::run::{Run, RunAsk, RunError, RunInputs, RunLoop, RunRecord, RunSampler};
@@ -104,8 +104,7 @@ const TOLD: f64 = 1e-9;
 const ATTEMPT: f64 = 1e-7;
 
 fn worst(found: &[f64], expected: &[f64]) -> f64 {
-    let distances = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
-    distances.fold(0.0, |worst: f64, it| if it.is_nan() { f64::NAN } else { worst.max(it) })
+    largest(found.iter().zip(expected).map(|(a, b)| (a - b).abs()))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Group P: whole loops of the classes of diffusers, from a class's own options alone, replayed in f64.
 
 use crate::support::loops::{Inputs, Run, deviation, run, stepped};
-use crate::support::{Vectors, id};
+use crate::support::{Vectors, id, largest};
 use serde_json::{Value, json};
 use tweedie::config::{ConfigError, Scheduler};
 use tweedie::math::catalog::{ClassArguments, SamplerOptions};
@@ -124,8 +124,9 @@ fn kept(file: &Vectors, case: &Value) -> Vec<f64> {
 /// The largest deviation of a run from its record, as a part of the manifest's tolerance.
 pub fn worst(file: &Vectors, case: &Value, run: &Run) -> f64 {
     let expected = parts(file, case, "samples");
+    assert_eq!(run.samples.len(), expected.len(), "{}", id(case));
     let apart = run.samples.iter().zip(&expected).map(|(found, expected)| deviation(found, expected));
-    apart.fold(0.0, f64::max) / case["tolerance"].as_f64().unwrap()
+    largest(apart) / case["tolerance"].as_f64().unwrap()
 }
 
 fn runs() -> impl Iterator<Item = Value> {

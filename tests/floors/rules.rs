@@ -114,6 +114,9 @@ fn missing_files(modules: &Modules, all: &[Floors]) -> Vec<String> {
         broken.extend(found.difference(&named).map(|entry| format!("{folder}/{entry} has no floor")));
         broken.extend(named.difference(&found).map(|entry| format!("{folder}/{entry} has a floor and no file")));
     }
+    let folders: BTreeSet<&str> = modules.values().filter_map(|module| Some(module.file.rsplit_once('/')?.0)).collect();
+    let without = folders.into_iter().filter(|folder| !all.iter().any(|(listed, _)| listed == folder));
+    broken.extend(without.map(|folder| format!("{folder} has no floors")));
     broken
 }
 

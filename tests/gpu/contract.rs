@@ -2,6 +2,7 @@
 
 use crate::Test;
 use crate::harness::Harness;
+use crate::support::largest;
 use tweedie::gpu::{
     Context, Drawn, Map, Noise, NoiseKey, Plan, PlanError, RecordError, Recording, Shape, Step, Storage, Tensor,
     Timesteps,
@@ -184,8 +185,7 @@ fn a_loop_recorded_ahead(harness: &Harness) {
         expected.iter_mut().zip(noise).for_each(|(x, z)| *x = a * *x + b * z);
     }
     // Each of the 20 steps adds its own rounding, and up to 2e-6 * 0.3 of error in the normals.
-    let worst =
-        floats(harness, &state).iter().zip(&expected).map(|(x, e)| (f64::from(*x) - e).abs()).fold(0.0, f64::max);
+    let worst = largest(floats(harness, &state).iter().zip(&expected).map(|(x, e)| (f64::from(*x) - e).abs()));
     assert!(worst < 1e-5, "{worst}");
     assert!(floats(harness, &state).iter().any(|&x| x != 1.0));
 }

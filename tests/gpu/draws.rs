@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::harness::{Harness, harness_without_features};
-use crate::support::Vectors;
+use crate::support::{Vectors, largest};
 use tweedie::gpu::noise::Perturbation;
 use tweedie::gpu::{Drawn, NoiseKey, Plan, PlanError, Recording, Shape, Storage, Tensor};
 
@@ -234,7 +234,7 @@ fn ten_million_normals(harness: &Harness) {
             let p = normal_cdf(f64::from(x) + shift);
             (p - i as f64 / n).abs().max((p - (i + 1) as f64 / n).abs())
         });
-        gaps.fold(0f64, f64::max) * root
+        largest(gaps) * root
     };
     let found = distance(0.0);
     assert!(found < KOLMOGOROV, "Kolmogorov-Smirnov {found}");

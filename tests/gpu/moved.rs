@@ -109,9 +109,15 @@ fn a_map_in_place(harness: &Harness) {
     let untouched = Scene::new(harness, 40, 0);
     assert!(here.all(harness) != untouched.all(harness), "the plan must change something");
     // A moved plan may move again, with some of its tensors.
+    let initial = harness.read(&untouched.y);
     let back = moved.moved(context, &[("out1", Tensor::f32(&untouched.y))]).expect("a moved plan");
     harness.run(&back, Recording::per_sample().step(1));
-    assert!(harness.read(&untouched.y) != here.all(harness)[1], "x of the second scene has changed since");
+    // The move went to `untouched`; a run of the plan before it writes the same into its own tensor.
+    let [x, found] = [&there.x, &untouched.y].map(|buffer| harness.read(buffer));
+    assert!(found != initial, "the plan must write into the moved tensor");
+    harness.run(&moved, Recording::per_sample().step(1));
+    assert!(harness.read(&there.x) != x, "each run takes x further");
+    assert!(found != harness.read(&there.y), "x has changed between the two runs");
 }
 
 fn a_loss_and_its_results(harness: &Harness) {

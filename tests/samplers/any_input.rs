@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn gives_falling_lists(n in 0_usize..60, a in number(), b in number(), c in number(), d in number()) {
+    fn gives_lists_of_finite_sigmas(n in 0_usize..60, a in number(), b in number(), c in number(), d in number()) {
         let lists = [
             sigmas::karras(n, a, b, c), sigmas::exponential(n, a, b), sigmas::polyexponential(n, a, b, c),
             sigmas::beta(n, a, b, c, d), sigmas::variance_preserving(n, a, b, c),

@@ -1,5 +1,6 @@
 //! Running a sampler in f64: the rows of a loop, applied by the reference of the step kernel, and networks whose data is known.
 
+use super::largest;
 use tweedie::gpu::Step;
 use tweedie::gpu::step::{Sample, StepOptions};
 use tweedie::math::run::RunModel;
@@ -107,11 +108,10 @@ fn step(
     [next, x0, remembered]
 }
 
-/// The largest absolute deviation; NaN counts as infinite.
+/// The largest absolute deviation; NaN if one of the numbers is NaN.
 pub fn deviation(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let apart = found.iter().zip(expected).map(|(f, e)| (f - e).abs());
-    apart.fold(0.0, |worst, d| if d.is_nan() || d > worst { if d.is_nan() { f64::INFINITY } else { d } } else { worst })
+    largest(found.iter().zip(expected).map(|(f, e)| (f - e).abs()))
 }
 
 /// The exact clean sample of normal data of these means and deviations, as a raw output of a run's network. The lists repeat.

@@ -147,7 +147,12 @@ pub fn relative(found: f64, expected: f64) -> f64 {
 pub fn worst(found: &[f64], expected: &[f64]) -> (f64, usize) {
     assert_eq!(found.len(), expected.len());
     let pairs = found.iter().zip(expected).enumerate();
-    pairs.map(|(i, (&f, &e))| (relative(f, e), i)).fold((0.0, 0), |a, b| if b.0 > a.0 { b } else { a })
+    pairs.map(|(i, (&f, &e))| (relative(f, e), i)).fold((0.0, 0), |a, b| if a.0.is_nan() || b.0 <= a.0 { a } else { b })
+}
+
+/// The largest of these deviations; NaN if one of them is NaN, so that it is within no bound.
+pub fn largest(deviations: impl IntoIterator<Item = f64>) -> f64 {
+    deviations.into_iter().fold(0.0, |most: f64, it| if most.is_nan() || it <= most { most } else { it })
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ mod configs;
 
 use crate::support::loops::{Inputs, Run, deviation, run};
 use crate::support::sigmas;
-use crate::support::{Vectors, assert_relative, assert_within, cases, id};
+use crate::support::{Vectors, assert_relative, assert_within, cases, id, largest};
 use configs::*;
 use serde_json::Value;
 use tweedie::math::sampler::{Ddpm, Denoiser, DpmSolver, FirstOrder, Grid, Heun, Sampler, Scale, Variance};
@@ -45,28 +45,36 @@ fn tolerance(case: &Value) -> f64 {
 
 fn worst(case: &Value, file: &Vectors, run: &Run) -> f64 {
     let expected = parts(file, case, "samples");
-    run.samples.iter().zip(&expected).map(|(found, expected)| deviation(found, expected)).fold(0.0, f64::max)
+    assert_eq!(run.samples.len(), expected.len(), "{}", id(case));
+    largest(run.samples.iter().zip(&expected).map(|(found, expected)| deviation(found, expected)))
 }
 
 fn of_diffusers() -> Vec<Value> {
     let cases = cases("C").into_iter().filter(|case| case["config"]["scheduler"].is_string());
-    cases.collect()
+    let found: Vec<_> = cases.collect();
+    assert_eq!(found.len(), 38);
+    found
 }
 
 #[test]
 fn diffusers() {
+    let mut seen = 0;
     for case in of_diffusers() {
         let (file, sampler) = (Vectors::load(id(&case)), sampler(&case));
         let run = replay(&case, &file, &sampler);
         let found = worst(&case, &file, &run);
         println!("{}: {found:e} of {:e}", id(&case), tolerance(&case));
         assert!(found <= tolerance(&case), "{}: {found:e} above {:e}", id(&case), tolerance(&case));
-        for (found, expected) in run.x0.iter().zip(parts(&file, &case, "pred_original_samples")) {
+        let clean = parts(&file, &case, "pred_original_samples");
+        assert!(clean.is_empty() || run.x0.len() == clean.len(), "{}", id(&case));
+        seen += usize::from(!clean.is_empty());
+        for (found, expected) in run.x0.iter().zip(clean) {
             // x0 = x/alpha - ... is 1/alpha times as sensitive as the sample; alpha is least at the first level.
             let sensitivity = 1.0 / sampler.calls()[0].level.alpha().max(1e-5);
             assert_within(id(&case), deviation(found, &expected), 0.0, tolerance(&case) * sensitivity);
         }
     }
+    assert_eq!(seen, 20);
 }
 
 /// The relative rounding of a timestep in diffusers' f32 lists: f32 holds 24 bits.
@@ -77,7 +85,9 @@ fn timesteps_of_diffusers() {
     for case in of_diffusers() {
         let file = Vectors::load(id(&case));
         let found: Vec<f64> = sampler(&case).timesteps().collect();
-        for (found, expected) in found.iter().zip(file.numbers("timesteps")) {
+        let timesteps = file.numbers("timesteps");
+        assert_eq!(found.len(), timesteps.len(), "{}", id(&case));
+        for (found, expected) in found.iter().zip(timesteps) {
             assert_within(id(&case), *found, expected, F32_TIMESTEPS * expected.max(1.0));
         }
     }
@@ -87,7 +97,9 @@ fn timesteps_of_diffusers() {
 fn noise_is_drawn_where_diffusers_draws_it() {
     for case in of_diffusers().iter().filter(|case| !case["tensors"]["noise_used"].is_null()) {
         let (file, sampler) = (Vectors::load(id(case)), sampler(case));
-        for (call, used) in sampler.calls().iter().zip(file.indices("noise_used")) {
+        let noise_used = file.indices("noise_used");
+        assert_eq!(sampler.calls().len(), noise_used.len(), "{}", id(case));
+        for (call, used) in sampler.calls().iter().zip(noise_used) {
             // Noise that diffusers multiplies by 0 counts as drawn there.
             let silent = call.row.known[1] == 0.0;
             assert!(call.row.draws(false) == (used == 1) || silent, "{} at {}", id(case), call.timestep);
@@ -138,7 +150,9 @@ fn find(wanted: &str) -> Value {
 }
 
 fn prefixed(prefix: &str) -> Vec<Value> {
-    cases("C").into_iter().filter(|case| id(case).starts_with(prefix)).collect()
+    let found: Vec<_> = cases("C").into_iter().filter(|case| id(case).starts_with(prefix)).collect();
+    assert!(found.len() >= 6, "{prefix}: {}", found.len());
+    found
 }
 
 #[test]

@@ -4,13 +4,14 @@ use crate::engine::Values;
 use crate::report::{Failure, Outcome, warn};
 use crate::windows::Window;
 use anyhow::anyhow;
+use clap::builder::Resettable;
 use tweedie::Storage;
 
 /// Treatment of results that are not finite.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct FiniteArgs {
     /// Write the file even if a result is beyond the range of its type
-    #[arg(long)]
+    #[arg(long, help_heading = Resettable::Reset)]
     pub force: bool,
 }
 

@@ -140,3 +140,28 @@ pub fn run() -> ExitCode {
     };
     report::finish(result, json)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    /// A heading of clap applies to all options after it, also to those that have nothing to do with it.
+    #[test]
+    fn general_options_are_under_no_particular_heading() {
+        let mut seen = 0;
+        for command in Cli::command().get_subcommands() {
+            for id in ["force", "adapter", "on", "out", "json"] {
+                let Some(option) = command.get_arguments().find(|option| option.get_id() == id) else { continue };
+                let heading = option.get_help_heading();
+                assert!(
+                    matches!(heading, None | Some("Where and how to compute")),
+                    "{} {id}: {heading:?}",
+                    command.get_name()
+                );
+                seen += 1;
+            }
+        }
+        assert!(seen > 30, "{seen}");
+    }
+}

@@ -80,7 +80,9 @@ fn every_call_is_its_twin(harness: &Harness) {
                             let noise = key.reference(SHAPE[0], ELEMENTS_EACH);
                             let twin = |row: &StepRow| twin(row, sampler.clip(), &x, &p, &history, &noise);
                             let (exact, clean) = twin(&row);
-                            worst = worst.max(compare(&after, &exact, row.z.abs()).worst_bound);
+                            let comparison = compare(&after, &exact, row.z.abs());
+                            assert_eq!(comparison.mismatched, 0, "{what}: NaN or infinity");
+                            worst = worst.max(comparison.worst_bound);
                             let mut off = row;
                             [off.x, off.p, off.clean] = [off.x, off.p, off.clean].map(|c| 1.05 * c);
                             wrong = wrong.max(compare(&after, &twin(&off).0, row.z.abs()).worst_bound);

@@ -73,11 +73,17 @@ impl<T> Catalogue<T> {
     pub(super) fn unknown(&self, name: &str) -> CatalogError {
         let wanted = plain(name);
         let names = self.entries.iter().filter(|_| wanted.len() <= LONGEST).flat_map(Entry::names);
-        let nearest = names.map(|known| (distance(&plain(known), &wanted), known)).min();
+        let apart = |known: &'static str| {
+            let spelled = plain(known);
+            (distance(&spelled, &wanted), spelled.len().abs_diff(wanted.len()), known)
+        };
+        let nearest = names.map(apart).min();
         CatalogError::Unknown {
             kind: self.entries.first().map_or("entry", |entry| entry.kind),
             accepted: self.accepted(),
-            nearest: nearest.filter(|(apart, _)| *apart <= MISSPELT && apart * 2 <= wanted.len()).map(|(_, name)| name),
+            nearest: nearest
+                .filter(|(apart, ..)| *apart <= MISSPELT && apart * 2 <= wanted.len())
+                .map(|(.., name)| name),
             found: name.to_owned(),
         }
     }

@@ -5,6 +5,7 @@ use crate::progress::Progress;
 use crate::report::{Failure, Outcome, say};
 use crate::schedule_args::ScheduleArgs;
 use anyhow::anyhow;
+use clap::builder::Resettable;
 use serde_json::json;
 use tweedie::gpu::compare::Comparison;
 use tweedie::headless::Gpu;
@@ -37,7 +38,7 @@ pub struct Verify {
     schedule: ScheduleArgs,
 
     /// The adapter: its index or a part of its name, as `tweedie devices` lists them [default: the best one]
-    #[arg(long, value_name = "ADAPTER")]
+    #[arg(long, value_name = "ADAPTER", help_heading = Resettable::Reset)]
     adapter: Option<String>,
 }
 

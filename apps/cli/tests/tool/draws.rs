@@ -1,6 +1,6 @@
 //! Noise that the tool draws, and the shapes and types that its files may have.
 
-use crate::support::{Folder, OUT};
+use crate::support::{Folder, OUT, largest_difference};
 use crate::tensors::{Tensor, Tensors};
 use crate::{Needs, Test};
 use safetensors::Dtype;
@@ -140,7 +140,7 @@ fn gpu_and_cpu() {
     for name in ["eps", "target", "x_t"] {
         assert_eq!(gpu.tensor(name).dtype, Dtype::F32, "{name}");
         assert_eq!(cpu.tensor(name).dtype, Dtype::F64, "{name}");
-        let largest = gpu.values(name).iter().zip(cpu.values(name)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let largest = largest_difference(&gpu.values(name), &cpu.values(name));
         assert!(largest <= NORMAL + 8.0 / (1 << 24) as f64 * 6.0, "{name}: {largest:e} apart");
     }
 }

@@ -34,6 +34,7 @@ fn recorded_grids() {
         serde_json::from_str(&fs::read_to_string(vectors("K_grids.json")).expect("the cases")).expect("JSON");
     let all = Tensors::load(&vectors("K_grids.safetensors"));
     let case = cases.iter().find(|case| id(case) == "K_windows_public").expect("the windows");
+    let mut seen = 0;
     for row in case["config"]["rows"].as_array().expect("rows").iter().step_by(9) {
         let Some(tensor) = row["tensor"].as_str() else { continue };
         let mut run = row.clone();
@@ -48,7 +49,9 @@ fn recorded_grids() {
         let file = folder.output(&format!("grid --run run.json --out {OUT}"));
         assert_eq!(file.values("sigmas"), numbers(&found["sigmas"]), "{tensor}");
         assert_eq!(file.values("timesteps"), numbers(&found["timesteps"]), "{tensor}");
+        seen += 1;
     }
+    assert_eq!(seen, 4);
 }
 
 fn options_in_place_of_a_file() {
@@ -101,7 +104,7 @@ fn wrong_runs() {
         ("steps", json!(1_000_000_000), &["the number of steps of karras must be 1 to 100000, found 1000000000"]),
         ("denoise", json!(1.5), &["denoise must be between 0 and 1, found 1.5"]),
         ("denoise", json!(1e-300), &["the number of steps of karras must be 1 to 100000"]),
-        ("model", json!("sd16"), &["expected sd15 (or sd1", "found `sd16`"]),
+        ("model", json!("sd16"), &["expected sd15 (or sd1", "is called `sd16`"]),
         (
             "model",
             json!({ "base": "ModelSamplingDiscrete", "parameterisation": "EPS", "settings": { "shift": 3 } }),

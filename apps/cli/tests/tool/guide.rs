@@ -177,7 +177,9 @@ fn misfits() {
 fn listed() {
     let folder = pictures();
     let entries = folder.objects("list guidance --json").remove(0);
-    for entry in entries.as_array().expect("a list") {
+    let entries = entries.as_array().expect("a list");
+    assert!(entries.len() > 10, "{entries:?}");
+    for entry in entries {
         let synonyms = entry["synonyms"].as_array().expect("a list");
         for name in synonyms.iter().chain([&entry["name"]]) {
             folder.write("run.json", json!({ "guidance": name }).to_string().as_bytes());

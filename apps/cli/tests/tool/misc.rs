@@ -37,7 +37,7 @@ const SCHEDULE: [&str; 9] = [
 
 fn help() {
     let compute = ["--adapter", "--on", "--storage"];
-    let commands: [(&str, &[&str], bool, bool); 9] = [
+    let commands: [(&str, &[&str], bool, bool); 18] = [
         ("devices", &["--backend"], false, false),
         ("schedule", &["--out", "--plot"], true, false),
         ("noise", &["--out", "--target", "--seed"], true, true),
@@ -47,6 +47,15 @@ fn help() {
         ("verify", &["--storage", "--wrong-coefficient", "--adapter"], true, false),
         ("study", &["--tensor", "--steps", "--out", "--seed", "--wrong-coefficient", "--adapter"], true, false),
         ("demo", &["--out", "--error", "--seed", "--no-digits"], true, true),
+        ("sample", &["--sampler", "--steps", "--out", "--adapter"], true, false),
+        ("samplers", &["--sampler", "--calls", "--wall", "--out", "--adapter"], false, false),
+        ("replay", &["--sampler", "--run", "--config", "--out", "--force"], true, true),
+        ("guide", &["--run", "--out", "--force"], false, true),
+        ("grid", &["--run", "--model", "--scheduler", "--steps", "--out"], false, false),
+        ("randn", &["--source", "--seed", "--shape", "--out"], false, false),
+        ("preview", &["--model", "--format", "--tensor", "--out"], false, false),
+        ("bench", &["--op", "--workload", "--adapter", "--compare", "--report"], false, false),
+        ("list", &[], false, false),
     ];
     let all = run("--help");
     assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));

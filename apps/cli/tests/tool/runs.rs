@@ -1,6 +1,6 @@
 //! `replay --run`: recorded runs of ComfyUI from run files and workflows, on the CPU and on an adapter.
 
-use crate::support::{Folder, OUT, id, vectors};
+use crate::support::{Folder, OUT, id, largest_difference, vectors};
 use crate::tensors::Tensors;
 use crate::{Needs, Test};
 use serde_json::{Value, json};
@@ -51,11 +51,6 @@ fn folder(all: &Tensors, case: &Value) -> Folder {
     folder
 }
 
-fn worst(found: &[f64], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len());
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-}
-
 /// Replays one in `every` recorded runs.
 fn recorded(on: &str, tolerance: &str, factor: f64, every: usize) {
     let all = Tensors::load(&vectors("K.safetensors"));
@@ -78,7 +73,7 @@ fn recorded(on: &str, tolerance: &str, factor: f64, every: usize) {
                     "call_sigma" => 1e-11 * expected[0],
                     _ => 1e-7,
                 };
-                let worst = worst(found, expected);
+                let worst = largest_difference(found, expected);
                 assert!(worst <= allowed, "{} {name} {k}: off by {worst:.1e}, allowed {allowed:.1e}", id(case));
             }
         }
@@ -93,13 +88,16 @@ fn seeded(on: &str, factor: f64) {
         let has = |name: &str| case["tensors"].as_array().expect("names").iter().any(|it| it == name);
         case["config"]["seed"].is_u64() && has("noises")
     };
-    for case in cases().iter().filter(|case| from_seed(case)) {
+    let cases = cases();
+    let seeded: Vec<&Value> = cases.iter().filter(|case| from_seed(case)).collect();
+    assert_eq!(seeded.len(), 5);
+    for case in seeded {
         let folder = folder(&all, case);
         tape(&all, case).without("noise").without("noises").save(&folder.path("in.safetensors"));
         let line = format!("replay in.safetensors --run run.json {on} --out {OUT}");
         let found = folder.output(&line);
         let bound = factor * case["tolerance_f32"][0].as_f64().expect("a tolerance");
-        let worst = worst(&found.values("samples"), &all.values(&stored_name(case, "samples")));
+        let worst = largest_difference(&found.values("samples"), &all.values(&stored_name(case, "samples")));
         assert!(worst <= bound, "{}: off by {worst:.1e}, allowed {bound:.1e}", id(case));
         let mut config = case["config"].clone();
         config.as_object_mut().expect("an object").remove("seed");
@@ -125,7 +123,7 @@ fn workflow() {
     folder.refuses(&line(""), &["a.safetensors"]);
     folder.refuses(&line("--model sd15 --node 1"), &["not a sampler node"]);
     // A model that only runs have.
-    assert!(worst(&folder.output(&line("--model lcm50")).values("sigmas"), &[0.0; 7]) > 0.0);
+    assert!(largest_difference(&folder.output(&line("--model lcm50")).values("sigmas"), &[0.0; 7]) > 0.0);
     let without = "replay in.safetensors --sampler ddim --steps 6 --model lcm50 --out out.safetensors";
     folder.refuses(without, &["only a run (--run FILE) has this model"]);
 }
@@ -139,7 +137,7 @@ fn published() {
     let comfyui = folder.output(&line("")).values("output");
     assert_eq!(folder.output(&line("--compat comfyui")).values("output"), comfyui);
     let by_option = folder.output(&line("--compat published")).values("output");
-    assert!(worst(&by_option, &comfyui) > 1e-6);
+    assert!(largest_difference(&by_option, &comfyui) > 1e-6);
     let mut config = case["config"].clone();
     config["compat"] = "published".into();
     folder.write("run.json", config.to_string().as_bytes());
@@ -161,14 +159,14 @@ fn guided(on: &str, bound: f64) {
     let by_kind = folder.output(&line);
     let size = by_scale.values("samples").iter().fold(0.0, |most: f64, x| most.max(x.abs()));
     for name in ["samples", "pred_x0", "output"] {
-        assert!(worst(&by_kind.values(name), &by_scale.values(name)) <= bound * size, "{name}");
+        assert!(largest_difference(&by_kind.values(name), &by_scale.values(name)) <= bound * size, "{name}");
     }
     config["guidance"]["guidance_rescale"] = 0.5.into();
     folder.write("run.json", config.to_string().as_bytes());
     let rescaled = folder.output(&line).values("output");
-    assert!(worst(&rescaled, &by_scale.values("output")) > 1e-3);
+    assert!(largest_difference(&rescaled, &by_scale.values("output")) > 1e-3);
     let on_cpu = folder.output(&format!("replay in.safetensors --run run.json --on cpu --out {OUT}")).values("output");
-    assert!(worst(&rescaled, &on_cpu) <= bound * size);
+    assert!(largest_difference(&rescaled, &on_cpu) <= bound * size);
     // An output that the guider needs and the file lacks is named. The guider's default window, 0.01 to 0.2, contains none of the six
     // steps, so it is widened.
     config["guidance"] = json!({ "kind": "PerturbedAttentionGuidance", "perturbed_guidance_stop": 1.0 });

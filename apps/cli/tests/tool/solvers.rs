@@ -23,7 +23,9 @@ fn recorded(run: &str, on_gpu: Option<f64>) {
     let text = fs::read_to_string(vectors("P.json")).expect("the cases");
     let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
     let all = Tensors::load(&vectors("P.safetensors"));
-    for case in cases.iter().filter(|case| id(case).starts_with(run)) {
+    let of_run: Vec<&Value> = cases.iter().filter(|case| id(case).starts_with(run)).collect();
+    assert!(!of_run.is_empty(), "{run}");
+    for case in of_run {
         let name = id(case).trim_start_matches("P_");
         let names = ["samples", "model_outputs", "noises"].map(|tensor| (format!("{name}/{tensor}"), tensor));
         let tape = all.renamed(&names.each_ref().map(|(long, short)| (long.as_str(), *short)));

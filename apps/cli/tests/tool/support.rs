@@ -176,6 +176,13 @@ pub fn objects(text: &str) -> Vec<Value> {
 }
 
 /// A file of the vectors.
+/// The largest difference of two lists of the same length; NaN if one of the numbers is NaN, so that it is within no bound.
+pub fn largest_difference(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let apart = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    apart.fold(0.0, |most: f64, it| if most.is_nan() || it <= most { most } else { it })
+}
+
 pub fn vectors(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(name)
 }
