@@ -25,7 +25,7 @@ use tweedie::math::run::Attempt;
 /// output of the network at each call, [calls, batch, ...]; if a prediction has several slices, they lie on the last axis),
 /// `noises` of the same shape where the sampler draws noise, and `var_values` where the network predicts the variance. Writes
 /// `samples` (the first one, and the one after each call), `pred_x0` (the clean sample that each call implies) and `timesteps`
-/// (what the network is told as its time; for a flow map also `next_timesteps`, the time that it is to lead to).
+/// (the time that the network is given; for a flow map also `next_timesteps`, the time to step to).
 ///
 /// Where `mask` is 1, a region is known: samples are those of `original` there. For RePaint, `noises` may hold all that were
 /// drawn, those of jumps included, and `model_outputs` may have entries for the jumps, where `kind` is not 0. Where `emit_mask`

@@ -21,7 +21,7 @@ pub struct ScheduleCommand {
     /// posterior_log_variance_clipped, posterior_mean_coef1 and posterior_mean_coef2
     ///
     /// Also betas, if the schedule has them; and for any process but vp, alpha and sigma (the coefficients of signal and noise)
-    /// and told (the number that the network is told as its time). The tensors named after alphas_cumprod are shares of the
+    /// and told (the number that the network is given as its time). The tensors named after alphas_cumprod are shares of the
     /// variance: alphas_cumprod is alpha^2/(alpha^2 + sigma^2).
     #[arg(long, value_name = "FILE.safetensors")]
     out: Option<PathBuf>,
