@@ -164,7 +164,8 @@ fn scaled_by(harness: &Harness, inputs: &Inputs, plan: Request, scale: f32, loss
     // The gradients in f32 tell which elements are not zero.
     let (exact, _) = inputs.run(harness, plan, GradientScale::Buffer(&upload([0; 2]), 0), Storage::F32);
     let (folded, _) = inputs.run(harness, plan, f64::from(scale).into(), Storage::F32);
-    let far = exact.iter().zip(&folded).find(|(a, b)| !((*a - *b).abs() <= FOLDED * b.abs()));
+    let near = |(a, b): &(&f32, &f32)| (*a - *b).abs() <= FOLDED * b.abs();
+    let far = exact.iter().zip(&folded).find(|pair| !near(pair));
     assert_eq!(far, None, "{storage} {shape} {scale}: the factor in the buffer and the folded one");
     let not_finite = found.iter().filter(|g| !g.is_finite()).count() as u32;
     let flushed = found.iter().zip(&exact).filter(|(g, e)| **g == 0.0 && **e != 0.0).count() as u32;

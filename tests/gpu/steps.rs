@@ -223,6 +223,14 @@ fn check_with(
                 .collect();
             total.add_all(&got, &widened);
         }
+        if let Some(keep) = keep {
+            let got: Vec<f32> = stage.values_in(&after, keep).iter().map(|&z| z as f32).collect();
+            let exact: Vec<f64> = (0..shape.batch as usize).flat_map(noise).collect();
+            let exact: Vec<Expected> = exact.iter().map(|&z| Expected { value: z, magnitude: z.abs() }).collect();
+            let mut kept = Comparison::new(case.out.storage).with_noise(1.0);
+            kept.add_all(&got, &exact);
+            assert!(kept.passes(), "{case:?}: the kept noise: {kept}");
+        }
         let written: Vec<Placed> = [Some(next), x0, scaled, keep].into_iter().flatten().collect();
         stage.assert_untouched(&after, &written, case);
         if let Some(x0) = x0 {

@@ -45,7 +45,8 @@ fn an_engine_and_a_formula_give_the_same_latent() -> Result<()> {
             Ok([own, other, Vec::new(), Vec::new()])
         })?;
         assert_eq!(found.len(), exact.output.len(), "{sampler}");
-        let far = found.iter().zip(&exact.output).find(|(a, b)| !((*a - *b).abs() < F32));
+        let near = |(a, b): &(&f64, &f64)| (*a - *b).abs() < F32;
+        let far = found.iter().zip(&exact.output).find(|pair| !near(pair));
         assert_eq!(far, None, "{sampler}");
         let other = sample(&network, &Run { seed: Some(8), ..run }, SHAPE)?;
         assert!(other.iter().zip(&found).any(|(a, b)| (a - b).abs() > 0.1), "{sampler}: another seed is not seen");

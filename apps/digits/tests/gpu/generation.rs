@@ -41,7 +41,8 @@ fn unguided(stage: &Stage) {
     let (first, second) = (0..PIXELS as usize, PIXELS as usize..2 * PIXELS as usize);
     assert!(none[first.clone()] != some[first]);
     // Guidance changes nothing between equal predictions; `3*c - 2*c` is c except for its rounding, which the steps carry on.
-    let far = none[second.clone()].iter().zip(&some[second]).find(|(a, b)| !((*a - *b).abs() < 1e-3));
+    let near = |(a, b): &(&f32, &f32)| (*a - *b).abs() < 1e-3;
+    let far = none[second.clone()].iter().zip(&some[second]).find(|pair| !near(pair));
     assert_eq!(far, None);
 }
 

@@ -96,7 +96,8 @@ fn previews_are_the_ideal_denoiser(harness: &Harness) {
         let x = wide(&harness.read(&renderer, ImageId::Sample(1, k)));
         let expected = mixture.answer(&Ask::new(Quantity::X0, call.level.alpha(), call.level.sigma()), &x);
         let found = harness.read(&renderer, ImageId::Preview(1, k));
-        let far = found.iter().zip(expected).find(|(a, b)| !((f64::from(**a) - b).abs() < DENOISED));
+        let near = |(a, b): &(&f32, f64)| (f64::from(**a) - b).abs() < DENOISED;
+        let far = found.iter().zip(expected).find(|pair| !near(pair));
         assert_eq!(far, None, "call {k}");
     }
 }
