@@ -73,9 +73,6 @@ impl<'a> Guidance<'a> {
     }
 }
 
-/// The guidance of a row that uses the conditional prediction alone.
-pub(crate) const UNGUIDED: [f64; 2] = [1.0, 0.0];
-
 /// A sampling loop on the caller's tensors, with one dispatch for the step after each call of the network.
 ///
 /// ```
@@ -178,10 +175,11 @@ impl<'a> Sampling<'a> {
     /// [`Step::reference`](crate::gpu::Step::reference).
     #[must_use]
     pub fn rows(&self) -> Vec<StepRow> {
-        let mix = |call| self.guidance.map_or(UNGUIDED, |guidance| guidance.mix(call));
-        let guided = |k, row: StepRow| if row.guidance == UNGUIDED { row.guided(mix(k)) } else { row };
+        let mix = |call| self.guidance.map_or(StepRow::IDENTITY.guidance, |guidance| guidance.mix(call));
         let calls = self.sampler.calls().iter().map(|call| call.row).enumerate();
-        calls.map(|(k, row)| StepRow { stream: row.stream.or(Some(k as u32)), ..guided(k, row) }).collect()
+        calls
+            .map(|(k, row)| StepRow { stream: row.stream.or(Some(k as u32)), ..row.guided_by_default(mix(k)) })
+            .collect()
     }
 
     /// Returns the options that all steps share: clipping, variance and guidance rescale.

@@ -25,6 +25,10 @@ use crate::gpu::standalone_pass::workgroups;
 use crate::table::finish::Finish;
 use wgpu::BufferUsages;
 
+/// The words of an error for dimensions without channels.
+const DIMS: &str = "the number of dims";
+const LEAST_DIMS: &str = "at least 2: [batch, channels, ...]";
+
 /// The request for a plan that finishes the mixture of a call of guidance.
 ///
 /// Its tensors are f32 without gaps. Each is a buffer with usage STORAGE and the byte at which the tensor begins: a multiple of
@@ -111,7 +115,7 @@ impl GuideFinish<'_> {
         let found = self.dims.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
         let found = found.unwrap_or(u64::MAX);
         if self.dims.is_empty() {
-            return Err(PlanError::Rule { what: "the number of dims", expected: "at least 2", found: 0.0 });
+            return Err(PlanError::Rule { what: DIMS, expected: LEAST_DIMS, found: 0.0 });
         }
         if found == 0 {
             return Err(PlanError::Rule { what: "dims", expected: "all at least 1", found: 0.0 });
@@ -124,7 +128,7 @@ impl GuideFinish<'_> {
     fn params(&self, count: u32) -> Result<FinishParams, PlanError> {
         let (what, expected, found) = match self.finish {
             Finish::Norm { axis, .. } => ("norm_axis", "an axis of the dimensions other than the batch", axis as f64),
-            _ => ("the number of dims", "at least 2: [batch, channels, ...]", self.dims.len() as f64),
+            _ => (DIMS, LEAST_DIMS, self.dims.len() as f64),
         };
         let axis = self.finish.axis(self.dims).ok_or(PlanError::Rule { what, expected, found })?;
         let (length, inner) = (axis.length as u32, axis.inner as u32);

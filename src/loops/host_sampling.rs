@@ -7,7 +7,6 @@ use crate::gpu::tensor::Shape;
 use crate::loop_error::LoopError;
 use crate::math::sampler::Sampler;
 use crate::noise::NoiseKey;
-use crate::sampling::UNGUIDED;
 use crate::table::step::{Deviation, StepRow};
 use std::collections::VecDeque;
 
@@ -100,7 +99,7 @@ impl<'a> HostSampling<'a> {
     /// True if each call needs a second prediction, made without the condition.
     #[must_use]
     pub fn is_guided(&self) -> bool {
-        self.guidance != 1.0 || self.sampler.calls().iter().any(|call| call.row.guidance != UNGUIDED)
+        self.guidance != 1.0 || self.sampler.calls().iter().any(|call| call.row.is_guided())
     }
 
     /// Takes the network's predictions with the condition and without it, each `[batch, slices, elements]`, makes the step and goes
@@ -137,8 +136,7 @@ impl<'a> HostSampling<'a> {
             }
             check("learned", learned.len(), self.x.len())?;
         }
-        let mixture = [self.guidance, 1.0 - self.guidance];
-        let row = if call.row.guidance == UNGUIDED { call.row.guided(mixture) } else { call.row };
+        let row = call.row.guided_by_default([self.guidance, 1.0 - self.guidance]);
         let outputs = [conditional, unconditional, learned].map(|given| given.iter().copied().map(f64::from).collect());
         let (next, remembered) = self.stepped(&row, &outputs, slices);
         self.x = next;

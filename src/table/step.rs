@@ -143,6 +143,17 @@ impl StepRow {
         Self { guidance, ..self }
     }
 
+    /// True if the row mixes predictions: its coefficients are not 1 for the conditional prediction and 0 for the other.
+    #[must_use]
+    pub const fn is_guided(&self) -> bool {
+        self.guidance[0] != 1.0 || self.guidance[1] != 0.0
+    }
+
+    /// Returns the row with these coefficients, unless it has guidance of its own.
+    pub(crate) const fn guided_by_default(self, guidance: [f64; 2]) -> Self {
+        if self.is_guided() { self } else { self.guided(guidance) }
+    }
+
     /// The number of earlier calls that this step looks back to: the place of its last nonzero history coefficient.
     #[must_use]
     pub fn depth(&self) -> usize {

@@ -392,7 +392,8 @@ fn a_finish_that_does_not_fit_is_refused(harness: &Harness) {
     assert_eq!(small, PlanError::BufferTooSmall { tensor: "conditional", expected: 160, found: 80 });
     let empty = PlanError::Rule { what: "dims", expected: "all at least 1", found: 0.0 };
     assert_eq!(refused(GuideFinish { dims: &[2, 0], ..request }), empty);
-    let none = PlanError::Rule { what: "the number of dims", expected: "at least 2", found: 0.0 };
+    let none =
+        PlanError::Rule { what: "the number of dims", expected: "at least 2: [batch, channels, ...]", found: 0.0 };
     assert_eq!(refused(GuideFinish { dims: &[], ..request }), none);
     let beyond = refused(GuideFinish { dims: &[2, usize::MAX], ..request });
     assert!(matches!(beyond, PlanError::DeviceLimit { .. }), "{beyond}");

@@ -1,7 +1,7 @@
 //! Makes sure that there is a Vulkan driver. Windows and macOS come with a graphics API; a bare Linux does not, and gets Mesa's
 //! software driver (lavapipe).
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::Step;
 use crate::process::{code_of, run, succeeds};
@@ -15,34 +15,34 @@ error: no Vulkan driver found. Install one (this is the software driver, which w
   Fedora           sudo dnf install mesa-vulkan-drivers vulkan-loader
   Arch             sudo pacman -S vulkan-swrast vulkan-icd-loader";
 
-/// Looks for a device with a program of this workspace, and installs a software driver if there is none. `question` makes the
+/// Looks for a device with a program of this workspace, and installs a software driver if there is none. `question` is the
 /// command that looks: it exits with [`NO_ADAPTER`] if it finds no device.
-pub fn ensure(question: impl Fn() -> Command) -> Step {
+pub fn ensure(question: &mut Command) -> Step {
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    match devices(question()) {
+    match devices(question) {
         0 => return Ok(()),
         NO_ADAPTER => {}
-        code => return report(question(), code),
+        code => return report(question, code),
     }
     if !install() {
         eprintln!("{BY_HAND}");
         return Err(NO_ADAPTER);
     }
-    match devices(question()) {
+    match devices(question) {
         0 => Ok(()),
-        code => report(question(), code),
+        code => report(question, code),
     }
 }
 
-fn devices(mut question: Command) -> u8 {
-    code_of(question.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()))
+fn devices(question: &mut Command) -> u8 {
+    code_of(question.stdout(Stdio::null()).stderr(Stdio::null()))
 }
 
 /// Runs the program again with its output shown, so that the user sees why it finds no device.
-fn report(mut question: Command, code: u8) -> Step {
-    run(&mut question)?;
+fn report(question: &mut Command, code: u8) -> Step {
+    run(question.stdout(Stdio::inherit()).stderr(Stdio::inherit()))?;
     Err(code)
 }
 

@@ -8,7 +8,7 @@ mod driver;
 mod platform;
 mod process;
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use process::cargo;
 
@@ -64,16 +64,11 @@ fn burn(arguments: &[String]) -> Step {
     launch(&[&BURN[..], &[example]].concat(), &["--adapter"], &[], arguments)
 }
 
-fn with(mut command: Command, arguments: &[&str]) -> Command {
-    command.args(arguments);
-    command
-}
-
 /// Builds a program, asks it for a device, and runs it.
 fn launch(program: &[&str], question: &[&str], command: &[&str], arguments: &[String]) -> Step {
     let run = [&["run", "--quiet"], program, &["--"]].concat();
     process::run(cargo().arg("build").args(program))?;
-    driver::ensure(|| with(cargo(), &[&run[..], question].concat()))?;
+    driver::ensure(cargo().args(&run).args(question))?;
     process::run(cargo().args(run).args(command).args(arguments))
 }
 
@@ -83,6 +78,6 @@ fn launch(program: &[&str], question: &[&str], command: &[&str], arguments: &[St
 /// `TWEEDIE_REQUIRE_ADAPTER` makes the tests that need a GPU fail, instead of being ignored, if none is found.
 fn test(arguments: &[String]) -> Step {
     process::run(cargo().args(["test-workspace", "--no-run"]))?;
-    driver::ensure(|| with(process::built("tweedie"), &DEVICES))?;
+    driver::ensure(process::built("tweedie").args(DEVICES))?;
     process::run(cargo().arg("test-workspace").args(arguments).env("TWEEDIE_REQUIRE_ADAPTER", "1"))
 }

@@ -30,7 +30,7 @@ pub struct LossArgs {
     #[arg(long, value_name = "D", aliases = ["beta", "c", "huber-c"], allow_negative_numbers = true)]
     pub delta: Option<f64>,
 
-    /// How delta changes with the timestep t of T (`huber_schedule`): constant; exponential: delta^(t/T); snr:
+    /// The rule by which delta changes with the timestep t of T (`huber_schedule`): constant; exponential: delta^(t/T); snr:
     /// (1 - delta)/(1 + sigma)^2 + delta, with sigma = noise/signal [default: constant]
     #[arg(long, value_name = "RULE", alias = "huber-schedule", value_parser = one_of(DeltaSchedule::CATALOGUE, |_| true))]
     pub delta_schedule: Option<DeltaSchedule>,
@@ -65,7 +65,7 @@ pub struct LossArgs {
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
 
-    /// What to take the gradient of: the sum of the samples' losses (each the mean over its elements), or their mean
+    /// The loss whose gradient is written: the sum of the samples' losses (each the mean over its elements), or their mean
     #[arg(long, value_name = "sum|mean", default_value = "sum", value_parser = gradient_of)]
     pub grad_of: Reduction,
 }

@@ -209,7 +209,7 @@ fn implied_process(prediction: Quantity) -> Option<&'static str> {
     }
 }
 
-/// What `--config` takes, in the words of an error.
+/// The values of `--config`, in the words of an error.
 const KIND: &str = "a scheduler_config.json, or a class of `tweedie list classes`";
 
 /// The most bytes of such a file.

@@ -54,7 +54,7 @@ pub enum Kind {
     Head(&'static str),
 }
 
-/// What a convolution does to the size of its input.
+/// The size of a convolution's output, compared with its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// Input and output have the same size.

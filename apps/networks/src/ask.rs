@@ -1,10 +1,10 @@
-//! What a call asks of a network.
+//! The questions of a loop to a network.
 
 use tweedie::Quantity;
 use tweedie::math::run::{RunLoop, RunModel};
 use tweedie::math::{NoiseLevel, Sampler};
 
-/// What a call asks of a network: the level of the sample, and the answer as a mixture of two expectations.
+/// A question to a network: the level of the sample, and the answer as a mixture of two expectations.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Ask {

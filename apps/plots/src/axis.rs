@@ -17,7 +17,7 @@ const MOST_TICKS: f64 = 7.0;
 /// Rounding of a logarithm or a division that must not cost a tick.
 const ROUNDING: f64 = 1e-9;
 
-/// How values become distances along an axis.
+/// The map from values to distances along an axis.
 #[derive(Clone, Copy, Debug)]
 pub enum Scale {
     /// Equal distances for equal differences.

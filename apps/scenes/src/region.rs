@@ -62,7 +62,7 @@ impl Region {
         self.erased.iter().map(|erased| f32::from(u8::from(!erased))).collect()
     }
 
-    /// What is left of the digit; NaN where it is erased.
+    /// The rest of the digit; NaN where it is erased.
     #[must_use]
     pub fn left(&self) -> Vec<f32> {
         let pixels = self.digit.iter().zip(&self.erased);

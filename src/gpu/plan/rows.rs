@@ -226,7 +226,7 @@ impl StepBounds {
         if row.needs_unconditional() && !self.unconditional {
             return Err(missing("unconditional", call));
         }
-        if row.guidance != [1.0, 0.0] && !self.guided {
+        if row.is_guided() && !self.guided {
             return Err(PlanError::FirstRows { row: call, what: "is guided" });
         }
         if row.input != 1.0 && !self.input {

@@ -37,6 +37,6 @@ impl StepOptions {
 
     /// Returns `true` if any prediction may be rescaled. A row without guidance is not changed by the factor.
     pub(super) fn rescales(&self, rows: &[StepRow]) -> bool {
-        self.rescale > 0.0 && rows.iter().any(|row| row.guidance != [1.0, 0.0])
+        self.rescale > 0.0 && rows.iter().any(StepRow::is_guided)
     }
 }

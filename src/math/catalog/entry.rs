@@ -72,12 +72,12 @@ impl<T> Catalogue<T> {
     /// The error for a name that no entry has.
     pub(super) fn unknown(&self, name: &str) -> CatalogError {
         let wanted = plain(name);
-        let names = self.entries.iter().filter(|_| wanted.len() <= LONGEST).flat_map(Entry::names);
         let apart = |known: &'static str| {
             let spelled = plain(known);
             (distance(&spelled, &wanted), spelled.len().abs_diff(wanted.len()), known)
         };
-        let nearest = names.map(apart).min();
+        let names = self.entries.iter().flat_map(Entry::names);
+        let nearest = if wanted.len() > LONGEST { None } else { names.map(apart).min() };
         CatalogError::Unknown {
             kind: self.entries.first().map_or("entry", |entry| entry.kind),
             accepted: self.accepted(),

@@ -33,15 +33,9 @@ impl RunInputs<'_> {
             ("mask", self.mask),
             ("inpaint_noise", self.inpaint_noise),
         ];
-        let too_large = || {
-            let expected = "a shape whose number of elements fits an address".to_owned();
-            RunError::Value { name: "shape".to_owned(), expected, found: format!("{:?}", self.shape) }
-        };
         let of_shape = match self.shape {
             [] => None,
-            shape => {
-                Some(shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).ok_or_else(too_large)?)
-            }
+            shape => Some(elements("shape", shape)?),
         };
         let starts = tensors[..3].iter().filter_map(|(_, tensor)| tensor.map(<[f64]>::len));
         let missing = RunError::Missing { expected: "noise, an initial sample, a latent image, or a shape" };
@@ -76,12 +70,8 @@ pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64
         let expected = format!("axes that divide those of {to:?}");
         return Err(RunError::Value { name: "mask".to_owned(), expected, found: format!("{from:?}") });
     }
-    let elements = |shape: &[usize]| shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    if elements(to).is_none() {
-        let expected = "a shape whose number of elements fits an address".to_owned();
-        return Err(RunError::Value { name: "mask".to_owned(), expected, found: format!("{to:?}") });
-    }
-    length("mask", mask.len(), elements(from).unwrap_or(usize::MAX))?;
+    elements("mask", to)?;
+    length("mask", mask.len(), elements("mask", from)?)?;
     let mut spread = mask.to_vec();
     // From the last axis to the first, so that the axes within an element of an axis are already spread.
     let mut inner = 1;
@@ -91,6 +81,15 @@ pub fn spread_mask(mask: &[f64], from: &[usize], to: &[usize]) -> Result<Vec<f64
         inner = each * to;
     }
     Ok(spread)
+}
+
+/// Returns the number of elements of a shape.
+fn elements(name: &str, shape: &[usize]) -> Result<usize, RunError> {
+    let found = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    found.ok_or_else(|| {
+        let expected = "a shape whose number of elements fits an address".to_owned();
+        RunError::Value { name: name.to_owned(), expected, found: format!("{shape:?}") }
+    })
 }
 
 /// Checks the number of elements of a tensor.

@@ -173,11 +173,9 @@ impl Schedule {
     /// ```
     ///
     /// # Errors
-    /// [`ScheduleError::NoBetas`] unless built from betas or `abar`; [`ScheduleError::Parameter`] unless `k` is above 0 and finite.
+    /// [`ScheduleError::NoBetas`] unless built from betas or `abar`; [`ScheduleError::ParamNotPositive`] for `k`.
     pub fn with_snr_divided(&self, k: f64) -> Result<Self, ScheduleError> {
-        if !(k > 0.0 && k.is_finite()) {
-            return Err(ScheduleError::Parameter { name: "snr_shift_scale", expected: "above 0 and finite", found: k });
-        }
+        check_positive("snr_shift_scale", k)?;
         let abar = self.chain()?.alphas_cumprod();
         Self::from_alphas_cumprod(&apply(&abar, |abar| abar / (k + (1.0 - k) * abar)))
     }

@@ -20,7 +20,7 @@ use tweedie::table::Penalty;
 /// (options that are words).
 #[derive(clap::Args, Clone, Debug)]
 pub struct List {
-    /// What to list
+    /// The kind of things to list
     #[arg(value_name = "KIND")]
     kind: Kind,
 }

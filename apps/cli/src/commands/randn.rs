@@ -70,7 +70,7 @@ pub struct Randn {
     #[arg(long, value_name = "N,..", value_delimiter = ',', requires = "variation_strength")]
     variation_seed: Vec<u64>,
 
-    /// How far to turn: 0 keeps the first noise, 1 gives the other
+    /// The strength of the variation: 0 keeps the first noise, 1 gives the other
     #[arg(long, value_name = "S", requires = "variation_seed")]
     variation_strength: Option<f64>,
 

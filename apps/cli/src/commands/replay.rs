@@ -13,6 +13,7 @@ use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, samplers_hel
 use crate::schedule_args::ScheduleArgs;
 use crate::windows::Window;
 use anyhow::{Context, anyhow};
+use clap::Args as _;
 use files::{TensorFile, TensorWriter};
 use safetensors::Dtype;
 use serde_json::json;
@@ -27,7 +28,7 @@ use tweedie::math::run::Attempt;
 /// `samples` (the first one, and the one after each call), `pred_x0` (the clean sample that each call implies) and `timesteps`
 /// (the time that the network is given; for a flow map also `next_timesteps`, the time to step to).
 ///
-/// Where `mask` is 1, a region is known: samples are those of `original` there. For RePaint, `noises` may hold all that were
+/// A region is known where `mask` is 1: samples are those of `original` there. For RePaint, `noises` may hold all that were
 /// drawn, those of jumps included, and `model_outputs` may have entries for the jumps, where `kind` is not 0. Where `emit_mask`
 /// is 0 (its axes are the first ones of `initial`), samples are set to 0. Tokens at levels of their own (or frames, or channels)
 /// have `token_timesteps` ([calls, batch, tokens], or the rank of a sample with one axis that is not 1) and `moves` (0 for a
@@ -58,7 +59,7 @@ pub struct Replay {
     /// A run file, instead of a sampler and a model: JSON with the names of ComfyUI's nodes; or, with --model, a workflow of ComfyUI
     /// in its API form, or a PNG that holds one
     #[arg(long = "run", value_name = "FILE.json",
-        conflicts_with_all = ["sampler", "steps", "timesteps", "times", "strength", "begin_index", "end_index", "sections", "spacing", "offset", "prediction", "scale", "sigmas", "sigma_min", "sigma_max", "rho", "final", "eta", "rederive_epsilon", "variance", "clip", "threshold", "threshold_max", "order", "solver_type", "corrector_order", "tau", "jump_length", "jump_n_sample", "no_corrector", "original_steps", "shift", "mu", "tokens", "s_churn", "s_tmin", "s_tmax", "s_noise", "config", "process", "n_grid", "num_policy_substeps", "final_step_size_scale", "tsr_k", "tsr_sigma", "max_timesteps", "intermediate_timesteps", "stage_index", "is_amplify_first_chunk", "start_time", "sampling_eps"])]
+        conflicts_with_all = options_of_a_sampler())]
     run_file: Option<PathBuf>,
 
     /// The id of the sampler node, for a workflow that has several
@@ -168,6 +169,14 @@ impl Replay {
     }
 }
 
+/// The options that a run has no use for: all of a sampler but `--compat`, whose kinds a run has too, and those of a model that is not a
+/// run's.
+fn options_of_a_sampler() -> Vec<clap::Id> {
+    let command = SamplerArgs::augment_args(clap::Command::new("sampler"));
+    let options = command.get_arguments().map(|option| option.get_id().clone()).filter(|id| *id != "compat");
+    options.chain(["sampler", "config", "process"].map(clap::Id::from)).collect()
+}
+
 /// Writes timesteps, as integers where all of them are whole.
 fn write_timesteps(writer: &mut TensorWriter, name: &str, timesteps: &[f64]) -> anyhow::Result<()> {
     let shape = [timesteps.len()];
@@ -181,7 +190,7 @@ fn write_timesteps(writer: &mut TensorWriter, name: &str, timesteps: &[f64]) -> 
 #[cfg(test)]
 mod tests {
     use super::Replay;
-    use clap::Args;
+    use clap::Args as _;
 
     #[test]
     fn a_run_file_excludes_every_option_of_a_sampler() {

@@ -234,7 +234,7 @@ pub fn options(case: &Value) -> Option<String> {
     Some(format!("{words} --train-timesteps {}", config["T"]))
 }
 
-/// Where a run computes, and in which storage; the error bound depends on it.
+/// The device and the storage of a run; the error bound depends on them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum On {
     Cpu,

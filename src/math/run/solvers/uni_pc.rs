@@ -29,8 +29,9 @@ pub fn uni_pc(course: &mut Course<'_>) -> Result<Linear, SamplerError> {
     if course.steps() == 1 {
         // ComfyUI takes no step: the start comes back, in the variance-preserving scale of the end.
         let (first, last) = course.step(0);
-        let now = course.ask(&course.start(), first)?;
-        return Ok(now.x * (last.hypot(1.0) / first.hypot(1.0)));
+        let (now, scale) = (course.ask(&course.start(), first)?, last.hypot(1.0) / first.hypot(1.0));
+        course.leaves(scale * first);
+        return Ok(now.x * scale);
     }
     unified(course, sigma_clock)
 }
