@@ -1,6 +1,6 @@
 //! The options that describe a loss: its shape and its weight.
 
-use crate::names::{find, flag, in_flags, joined, one_of};
+use crate::names::{find, flag, in_flags, joined, one_of, unknown_name};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use files::TensorFile;
@@ -84,7 +84,7 @@ fn weight_name(text: &str) -> Result<&'static str, String> {
         TABLE | "custom" => Ok(TABLE),
         _ => match Weight::CATALOGUE.find(text) {
             Ok(entry) => Ok(entry.name),
-            Err(_) => Err(format!("expected {}, {TABLE}", joined(&Weight::CATALOGUE))),
+            Err(error) => Err(unknown_name(&error, &format!("{}, {TABLE}", joined(&Weight::CATALOGUE)))),
         },
     }
 }

@@ -52,7 +52,7 @@ impl ModelName {
 
 /// The process of this name.
 fn process_entry(text: &str) -> Result<ModelEntry, String> {
-    find(&Model::PROCESSES, text).map_err(|_| format!("expected {}", joined(&Model::PROCESSES)))
+    find(&Model::PROCESSES, text)
 }
 
 /// The options that describe a model: its file, its name, or its process and schedule by hand.

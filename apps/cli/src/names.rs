@@ -11,7 +11,15 @@ use tweedie::math::catalog::{CatalogError, Catalogue, Entry, Make};
 /// # Errors
 /// Our names.
 pub fn find<T>(catalogue: &Catalogue<T>, text: &str) -> Result<&'static Entry<T>, String> {
-    catalogue.find(text).map_err(|_| format!("expected {}", joined(catalogue)))
+    catalogue.find(text).map_err(|error| unknown_name(&error, &joined(catalogue)))
+}
+
+/// The words for a name that no entry has: those that are expected, and the nearest one.
+pub fn unknown_name(error: &CatalogError, expected: &str) -> String {
+    match error {
+        CatalogError::Unknown { nearest: Some(name), .. } => format!("expected {expected}; did you mean `{name}`?"),
+        _ => format!("expected {expected}"),
+    }
 }
 
 /// Our names, separated by commas.

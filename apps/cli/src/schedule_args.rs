@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::Args;
 
-use crate::names::{flag, in_flags};
+use crate::names::{flag, in_flags, unknown_name};
 use files::{Array, Header, TensorFile};
 use tweedie::Schedule;
 use tweedie::error::ScheduleError;
@@ -83,12 +83,13 @@ pub struct ScheduleArgs {
 /// # Errors
 /// All names that are accepted.
 pub fn named(catalogue: &Catalogue<Make<Schedule>>, text: &str) -> Result<&'static str, String> {
-    if let Ok(entry) = catalogue.find(text) {
-        return Ok(entry.name);
-    }
+    let error = match catalogue.find(text) {
+        Ok(entry) => return Ok(entry.name),
+        Err(error) => error,
+    };
     match text.to_lowercase().replace(['-', '_', ' '], "") {
         plain if [CUSTOM, &TRAINED_BETAS.replace('_', "")].contains(&plain.as_str()) => Ok(CUSTOM),
-        _ => Err(format!("expected {}, {CUSTOM} (or {TRAINED_BETAS})", catalogue.accepted())),
+        _ => Err(unknown_name(&error, &format!("{}, {CUSTOM} (or {TRAINED_BETAS})", catalogue.accepted()))),
     }
 }
 

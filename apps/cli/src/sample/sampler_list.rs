@@ -1,8 +1,9 @@
 //! Which samplers take part, each with the options of the command line.
 
 use crate::model_args::{ModelArgs, Opened};
+use crate::names::{joined, unknown_name};
 use crate::report::{Failure, Outcome};
-use crate::sampler_args::{SamplerArgs, SamplerEntry, sampler_entry, uses};
+use crate::sampler_args::{SamplerArgs, SamplerEntry, uses};
 use crate::sigmas_arg::Sigmas;
 use anyhow::{Context, anyhow};
 use tweedie::Quantity;
@@ -21,7 +22,10 @@ impl Choice {
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
-            text => sampler_entry(text).map(Self::One).map_err(|expected| format!("{expected}, or all")),
+            text => match Sampler::CATALOGUE.find(text) {
+                Ok(entry) => Ok(Self::One(entry)),
+                Err(error) => Err(unknown_name(&error, &format!("{}, or all", joined(&Sampler::CATALOGUE)))),
+            },
         }
     }
 
@@ -98,15 +102,15 @@ pub fn sampler_list(choices: &[Choice], options: &SamplerArgs, model: &ModelArgs
 
 /// Those of the default choice that can sample the model with the options; the first error where none can.
 fn telling(built: impl Fn(SamplerEntry) -> Outcome<Entry>) -> Outcome<Vec<Entry>> {
-    let mut refusal = None;
+    let mut unknown_name = None;
     let mut fitting = Vec::new();
     for entry in all().filter(|entry| TELLING.contains(&entry.name)) {
         match built(entry) {
             Ok(entry) => fitting.push(entry),
-            Err(error) => refusal = refusal.or(Some(error)),
+            Err(error) => unknown_name = unknown_name.or(Some(error)),
         }
     }
-    refusal.filter(|_| fitting.is_empty()).map_or(Ok(fitting), Err)
+    unknown_name.filter(|_| fitting.is_empty()).map_or(Ok(fitting), Err)
 }
 
 /// The sampler of the `--config` file.

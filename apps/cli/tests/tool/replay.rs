@@ -363,6 +363,7 @@ fn mistakes() {
         ("--steps 10", &["expected --sampler NAME or --config FILE"][..]),
         ("--sampler ddim", &["--steps N or --timesteps"]),
         ("--sampler restart --steps 10", &["expected ddpm, ddim"]),
+        ("--sampler eulr --steps 10", &["expected ddpm, ddim", "did you mean `euler`?"]),
         ("--sampler ddim --steps 10 --order 2", &["--order does not apply to the ddim sampler"]),
         ("--sampler ddim --steps 10 --timesteps 9,8", &["--steps contradicts --timesteps"]),
         ("--sampler ddim --timesteps 9,9.5", &["whole numbers in 0..1000, found 9.5"]),
